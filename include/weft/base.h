@@ -14,6 +14,7 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#pragma GCC visibility push(default) /* in each public header: what libweft.so exports */
 
 /** A result that may not be dropped: a wanted ignore is spelled (void) with a reason. */
 #define WEFT_CHECK __attribute__((warn_unused_result))
@@ -52,6 +53,7 @@ typedef struct weft_str {
             return weft_try_rc_;                                                                   \
     } while (0)
 
+#pragma GCC visibility pop
 #ifdef __cplusplus
 }
 #endif

@@ -46,9 +46,10 @@ int weft_rc_status(weft_rc rc)
 void weft_assert_failed(const char *condition, const char *file, int line)
 {
     char text[512];
-    int len = snprintf(text, sizeof(text), "weft: bug: %s does not hold at %s:%d\n", condition, file,
-                       line);
+    int len = snprintf(text, sizeof(text), "weft: bug: %s does not hold at %s:%d\n", condition,
+                       file, line);
     if (len > 0)
-        (void)!write(STDERR_FILENO, text, WEFT_MIN((size_t)len, sizeof(text) - 1)); /* dying anyway */
+        (void)!write(STDERR_FILENO, text,
+                     WEFT_MIN((size_t)len, sizeof(text) - 1)); /* dying anyway */
     abort();
 }

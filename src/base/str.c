@@ -1,4 +1,5 @@
-/* str.c - see str.h. Numbers are converted two digits a step: a Content-Length is on every answer. */
+/* str.c - see str.h. Numbers are converted two digits a step: a Content-Length is on every answer.
+ */
 #include "base/str.h"
 
 static char lower(char c)
@@ -114,10 +115,10 @@ static weft_rc scaled(weft_str s, const struct unit *units, size_t unit_count, u
 weft_rc weft_str_to_bytes(weft_str s, uint64_t *out)
 {
     const struct unit units[] = {
-        {WEFT_S(""), 1},          {WEFT_S("b"), 1},          {WEFT_S("k"), 1 << 10},
-        {WEFT_S("kb"), 1 << 10},  {WEFT_S("kib"), 1 << 10},  {WEFT_S("m"), 1 << 20},
-        {WEFT_S("mb"), 1 << 20},  {WEFT_S("mib"), 1 << 20},  {WEFT_S("g"), 1 << 30},
-        {WEFT_S("gb"), 1 << 30},  {WEFT_S("gib"), 1 << 30},
+        {WEFT_S(""), 1},         {WEFT_S("b"), 1},         {WEFT_S("k"), 1 << 10},
+        {WEFT_S("kb"), 1 << 10}, {WEFT_S("kib"), 1 << 10}, {WEFT_S("m"), 1 << 20},
+        {WEFT_S("mb"), 1 << 20}, {WEFT_S("mib"), 1 << 20}, {WEFT_S("g"), 1 << 30},
+        {WEFT_S("gb"), 1 << 30}, {WEFT_S("gib"), 1 << 30},
     };
     return scaled(s, units, WEFT_COUNT_OF(units), out);
 }

@@ -53,8 +53,8 @@ WEFT_CHECK weft_rc weft_str_to_i64(weft_str s, int64_t *out);
  *  returns  bytes written, 1..20 */
 size_t weft_u64_to_text(char *to, uint64_t value);
 
-/** A size such as 8192, 64K, 1M, 2G (powers of 1024; case of the suffix ignored, trailing B allowed).
- *  returns  0, WEFT_ESYNTAX, WEFT_ERANGE */
+/** A size such as 8192, 64K, 1M, 2G (powers of 1024; case of the suffix ignored, trailing B
+ * allowed). returns  0, WEFT_ESYNTAX, WEFT_ERANGE */
 WEFT_CHECK weft_rc weft_str_to_bytes(weft_str s, uint64_t *out);
 
 /** A time such as 500ms, 30s, 5m, 1h, in milliseconds; a bare number is milliseconds.

@@ -64,8 +64,8 @@ static void comparisons(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(u64_round_trips),           cmocka_unit_test(u64_refuses_what_is_no_number),
-        cmocka_unit_test(i64_edges),                 cmocka_unit_test(sizes_and_times_have_units),
+        cmocka_unit_test(u64_round_trips), cmocka_unit_test(u64_refuses_what_is_no_number),
+        cmocka_unit_test(i64_edges),       cmocka_unit_test(sizes_and_times_have_units),
         cmocka_unit_test(comparisons),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -28,8 +28,7 @@
 #define WEFT_CONTAINER_OF(ptr, type, member)                                                       \
     ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
-/** Prints the condition and its place to stderr and aborts. For our own mistakes, never for input.
- */
+/** Prints the condition and its place to stderr and aborts. For our own mistakes, not for input. */
 _Noreturn void weft_assert_failed(const char *condition, const char *file, int line);
 
 /** Cheap checks of our own logic, in release builds too. One condition each. */

@@ -49,7 +49,7 @@ void weft_assert_failed(const char *condition, const char *file, int line)
     int len = snprintf(text, sizeof(text), "weft: bug: %s does not hold at %s:%d\n", condition,
                        file, line);
     if (len > 0)
-        (void)!write(STDERR_FILENO, text,
-                     WEFT_MIN((size_t)len, sizeof(text) - 1)); /* dying anyway */
+        /* dying anyway: nobody is left to be told that this failed */
+        (void)!write(STDERR_FILENO, text, WEFT_MIN((size_t)len, sizeof(text) - 1));
     abort();
 }

@@ -1,5 +1,4 @@
-/* str.c - see str.h. Numbers are converted two digits a step: a Content-Length is on every answer.
- */
+/* str.c - see str.h. Numbers are converted two digits a step: every answer has a Content-Length. */
 #include "base/str.h"
 
 static char lower(char c)

@@ -21,7 +21,7 @@ void weft_config_error(struct weft_config_errors *errors, const char *format, ..
         return;
     va_list args;
     va_start(args, format);
-    vsnprintf(errors->errors[errors->error_count - 1], WEFT_CONFIG_ERROR_BYTES, format, args);
+    (void)vsnprintf(errors->errors[errors->error_count - 1], WEFT_CONFIG_ERROR_BYTES, format, args);
     va_end(args);
 }
 
@@ -31,7 +31,8 @@ void weft_config_warn(struct weft_config_errors *errors, const char *format, ...
         return;
     va_list args;
     va_start(args, format);
-    vsnprintf(errors->warnings[errors->warning_count - 1], WEFT_CONFIG_ERROR_BYTES, format, args);
+    (void)vsnprintf(errors->warnings[errors->warning_count - 1], WEFT_CONFIG_ERROR_BYTES, format,
+                    args);
     va_end(args);
 }
 
@@ -152,7 +153,7 @@ static void env_entry(struct weft_config *config, weft_str name, weft_str value,
         return;
     }
     bool *twice = &seen[weft_param_id(param)];
-    snprintf(where, sizeof(where), "WEFT_%.*s", (int)name.len, name.ptr);
+    (void)snprintf(where, sizeof(where), "WEFT_%.*s", (int)name.len, name.ptr);
     if (*twice)
         weft_config_error(errors, "%s: %s is set twice in the environment", where, param->key_z);
     else
@@ -227,7 +228,7 @@ static void setting_flag(struct flags *flags, weft_str name, const char *value_z
         unknown_flag(flags, name);
         return;
     }
-    snprintf(where, sizeof(where), "--%.*s", (int)name.len, name.ptr);
+    (void)snprintf(where, sizeof(where), "--%.*s", (int)name.len, name.ptr);
     if (!value_z)
         value_z = param->type == WEFT_PARAM_TYPE_BOOL ? next_bool(flags) : next_value(flags);
     if (!value_z) {
@@ -358,16 +359,18 @@ const char *weft_config_source_text(const struct weft_config *config, enum weft_
     const char *key_z = weft_params[id].key_z;
     switch (config->sources[id].origin) {
     case WEFT_CONFIG_FROM_DEFAULT:
-        snprintf(out, out_bytes, "default");
+        (void)snprintf(out, out_bytes, "default");
         break;
     case WEFT_CONFIG_FROM_FILE:
-        snprintf(out, out_bytes, "%s:%u", config->file, config->sources[id].line);
+        (void)snprintf(out, out_bytes, "%s:%u", config->file, config->sources[id].line);
         break;
     case WEFT_CONFIG_FROM_ENV:
-        snprintf(out, out_bytes, "WEFT_%s", weft_param_spell(key_z, WEFT_PARAM_SPELL_ENV, name));
+        (void)snprintf(out, out_bytes, "WEFT_%s",
+                       weft_param_spell(key_z, WEFT_PARAM_SPELL_ENV, name));
         break;
     case WEFT_CONFIG_FROM_FLAG:
-        snprintf(out, out_bytes, "--%s", weft_param_spell(key_z, WEFT_PARAM_SPELL_FLAG, name));
+        (void)snprintf(out, out_bytes, "--%s",
+                       weft_param_spell(key_z, WEFT_PARAM_SPELL_FLAG, name));
         break;
     }
     return out;

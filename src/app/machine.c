@@ -94,7 +94,7 @@ static size_t read_memory(const char *root_z)
     char path[2 * WEFT_MACHINE_PATH_BYTES];
     char text[4096];
     uint64_t kib = 0;
-    snprintf(path, sizeof(path), "%s/proc/meminfo", root_z);
+    (void)snprintf(path, sizeof(path), "%s/proc/meminfo", root_z);
     weft_str rest = read_head(path, text, sizeof(text));
     while (rest.len > 0) {
         weft_str line = cut(&rest, '\n');
@@ -134,15 +134,15 @@ static struct mount find_mount(const char *root_z, int version)
     char path[2 * WEFT_MACHINE_PATH_BYTES];
     char
         line[4096]; /* a longer one (overlays with many layers) comes in parts that match nothing */
-    snprintf(path, sizeof(path), "%s/proc/self/mountinfo", root_z);
+    (void)snprintf(path, sizeof(path), "%s/proc/self/mountinfo", root_z);
     FILE *file = fopen(path, "re");
     while (file && !mount.point[0] && fgets(line, sizeof(line), file))
         mount_line(weft_str_make(line, strcspn(line, "\n")), version, &mount);
     if (file)
-        fclose(file);
+        (void)fclose(file);
     if (mount.point[0])
         return mount;
-    snprintf(path, sizeof(path), "%s/sys/fs/cgroup/unified", root_z);
+    (void)snprintf(path, sizeof(path), "%s/sys/fs/cgroup/unified", root_z);
     const char *usual_z = version == CGROUP_V1      ? "/sys/fs/cgroup/memory"
                           : access(path, F_OK) == 0 ? "/sys/fs/cgroup/unified"
                                                     : "/sys/fs/cgroup";
@@ -196,14 +196,14 @@ static void lower(struct weft_machine *machine, weft_str value, const char *path
     if (limit >= V1_HUGE_BYTES || limit >= machine->cgroup_limit_bytes)
         return;
     machine->cgroup_limit_bytes = (size_t)limit;
-    snprintf(machine->cgroup_source, sizeof(machine->cgroup_source), "%s", path_z);
+    (void)snprintf(machine->cgroup_source, sizeof(machine->cgroup_source), "%s", path_z);
 }
 
 static void limit_file(struct weft_machine *machine, const char *dir_z, const char *name_z)
 {
     char path[2 * WEFT_MACHINE_PATH_BYTES];
     char text[64];
-    snprintf(path, sizeof(path), "%s/%s", dir_z, name_z);
+    (void)snprintf(path, sizeof(path), "%s/%s", dir_z, name_z);
     weft_str rest = read_head(path, text, sizeof(text));
     lower(machine, cut(&rest, '\n'), path);
 }
@@ -213,7 +213,7 @@ static void hierarchical_limit(struct weft_machine *machine, const char *dir_z)
 {
     char path[2 * WEFT_MACHINE_PATH_BYTES];
     char text[4096];
-    snprintf(path, sizeof(path), "%s/memory.stat", dir_z);
+    (void)snprintf(path, sizeof(path), "%s/memory.stat", dir_z);
     weft_str rest = read_head(path, text, sizeof(text));
     while (rest.len > 0) {
         weft_str line = cut(&rest, '\n');
@@ -242,7 +242,7 @@ static void walk_up(struct weft_machine *machine, const char *root_z, int versio
     size_t top_len = strlen(root_z) + strlen(mount.point);
     if (top_len + below.len >= sizeof(dir))
         below.len = 0; /* a group that cannot be named: what is above it still counts */
-    snprintf(dir, sizeof(dir), "%s%s%.*s", root_z, mount.point, (int)below.len, below.ptr);
+    (void)snprintf(dir, sizeof(dir), "%s%s%.*s", root_z, mount.point, (int)below.len, below.ptr);
     for (size_t len = top_len + below.len; len > top_len;) {
         one_group(machine, dir, version);
         while (len > top_len && dir[--len] != '/')
@@ -256,7 +256,7 @@ static void read_cgroups(struct weft_machine *machine, const char *root_z)
 {
     char path[2 * WEFT_MACHINE_PATH_BYTES];
     char text[4096];
-    snprintf(path, sizeof(path), "%s/proc/self/cgroup", root_z);
+    (void)snprintf(path, sizeof(path), "%s/proc/self/cgroup", root_z);
     weft_str groups = read_head(path, text, sizeof(text));
     for (int version = CGROUP_V1; version <= CGROUP_V2; version++) {
         weft_str group = find_group(groups, version);

@@ -103,7 +103,7 @@ bool weft_param_nearest(weft_str name, enum weft_param_spelling spelling, char *
     /* Further off than a third of the name is no typing mistake. */
     struct nearest nearest = {.name = name, .out = out, .distance = WEFT_MAX(name.len / 3, 2u) + 1};
     for (size_t step = 0; step < 2 * (size_t)WEFT_PARAM_COUNT; step++) {
-        char known[WEFT_CONFIG_KEY_BYTES];
+        char known[WEFT_CONFIG_KEY_BYTES] = "";
         if (!name_at(step))
             continue;
         weft_param_spell(name_at(step), spelling, known);
@@ -162,8 +162,8 @@ static void scaled_text(uint64_t value, const struct scale *scales, size_t count
     size_t at = 0;
     while (at + 1 < count && (value == 0 || value % scales[at].factor != 0))
         at++;
-    snprintf(out, out_bytes, "%" PRIu64 "%s", value / scales[at].factor,
-             value == 0 ? "" : scales[at].name_z);
+    (void)snprintf(out, out_bytes, "%" PRIu64 "%s", value / scales[at].factor,
+                   value == 0 ? "" : scales[at].name_z);
 }
 
 /* A number in the largest unit that shows it exactly: 8K, 65000, 90s. */
@@ -216,24 +216,25 @@ const char *weft_param_range(const struct weft_param *param, char *out, size_t o
     case WEFT_PARAM_TYPE_COUNT:
     case WEFT_PARAM_TYPE_BYTES:
     case WEFT_PARAM_TYPE_MS:
-        snprintf(out, out_bytes, "%s to %s%s%s%s%s",
-                 number_text(param->type, param->min, min, sizeof(min)),
-                 number_text(param->type, param->max, max, sizeof(max)),
-                 param->zero_z ? " or " : "", param->zero_z ? param->zero_z : "",
-                 param->unit_z[0] ? ", " : "", param->unit_z);
+        (void)snprintf(out, out_bytes, "%s to %s%s%s%s%s",
+                       number_text(param->type, param->min, min, sizeof(min)),
+                       number_text(param->type, param->max, max, sizeof(max)),
+                       param->zero_z ? " or " : "", param->zero_z ? param->zero_z : "",
+                       param->unit_z[0] ? ", " : "", param->unit_z);
         break;
     case WEFT_PARAM_TYPE_ENUM:
         choices_text(param, out, out_bytes);
         break;
     case WEFT_PARAM_TYPE_TEXT:
     case WEFT_PARAM_TYPE_PATH:
-        snprintf(out, out_bytes, "at most %" PRIu64 " bytes, no control characters", param->max);
+        (void)snprintf(out, out_bytes, "at most %" PRIu64 " bytes, no control characters",
+                       param->max);
         break;
     case WEFT_PARAM_TYPE_BOOL:
-        snprintf(out, out_bytes, "on or off");
+        (void)snprintf(out, out_bytes, "on or off");
         break;
     case WEFT_PARAM_TYPE_HOST:
-        snprintf(out, out_bytes, "an IPv4 or IPv6 address, or localhost");
+        (void)snprintf(out, out_bytes, "an IPv4 or IPv6 address, or localhost");
         break;
     }
     return out;
@@ -353,7 +354,7 @@ static void store(struct weft_config *config, const struct weft_param *param,
                   const struct value *value)
 {
     char *member = (char *)config + param->offset;
-    uint32_t small = (uint32_t)value->number; /* params_fit checks that the ranges fit */
+    uint32_t small = (uint32_t)value->number; /* config_test checks that the ranges fit */
     size_t bytes = (size_t)value->number;
     bool on = value->number != 0;
     switch (param->type) {
@@ -387,23 +388,24 @@ static weft_rc read_value(const struct weft_param *param, weft_str text, struct 
     weft_param_range(param, range, sizeof(range));
     weft_param_shown(text, shown);
     if (rc == WEFT_ERANGE)
-        snprintf(out_why, why_bytes, "%s is out of range (%s)", shown, range);
+        (void)snprintf(out_why, why_bytes, "%s is out of range (%s)", shown, range);
     else
-        snprintf(out_why, why_bytes, "%s is not %s (%s)", shown, weft_param_noun(param), range);
+        (void)snprintf(out_why, why_bytes, "%s is not %s (%s)", shown, weft_param_noun(param),
+                       range);
     return rc;
 }
 
 weft_rc weft_param_try(const struct weft_param *param, weft_str value, char *out_why,
                        size_t why_bytes)
 {
-    struct value read;
+    struct value read = {.number = 0};
     return read_value(param, value, &read, out_why, why_bytes);
 }
 
 weft_rc weft_param_set(struct weft_config *config, const struct weft_param *param, weft_str value,
                        char *out_why, size_t why_bytes)
 {
-    struct value read;
+    struct value read = {.number = 0};
     WEFT_TRY(read_value(param, value, &read, out_why, why_bytes));
     store(config, param, &read);
     return 0;
@@ -417,12 +419,12 @@ const char *weft_param_text(const struct weft_config *config, const struct weft_
     size_t bytes = 0;
     bool on = false;
     if (param->type >= WEFT_PARAM_TYPE_HOST) {
-        snprintf(out, out_bytes, "%s", member);
+        (void)snprintf(out, out_bytes, "%s", member);
         return out;
     }
     if (param->type == WEFT_PARAM_TYPE_BOOL) {
         memcpy(&on, member, sizeof(on));
-        snprintf(out, out_bytes, "%s", on ? "on" : "off");
+        (void)snprintf(out, out_bytes, "%s", on ? "on" : "off");
         return out;
     }
     if (param->type == WEFT_PARAM_TYPE_BYTES)
@@ -432,9 +434,9 @@ const char *weft_param_text(const struct weft_config *config, const struct weft_
     uint64_t number = param->type == WEFT_PARAM_TYPE_BYTES ? bytes : small;
     if (param->type == WEFT_PARAM_TYPE_ENUM) {
         weft_str choice = choice_at(param, small);
-        snprintf(out, out_bytes, "%.*s", (int)choice.len, choice.ptr);
+        (void)snprintf(out, out_bytes, "%.*s", (int)choice.len, choice.ptr);
     } else if (number == 0 && param->zero_z) {
-        snprintf(out, out_bytes, "%s", param->zero_z);
+        (void)snprintf(out, out_bytes, "%s", param->zero_z);
     } else {
         number_text(param->type, number, out, out_bytes);
     }

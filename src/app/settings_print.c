@@ -8,11 +8,11 @@ void weft_config_errors_print(FILE *to, const struct weft_config_errors *errors)
     uint32_t listed = WEFT_MIN(errors->error_count, (uint32_t)WEFT_CONFIG_ERRORS_MAX);
     uint32_t warned = WEFT_MIN(errors->warning_count, (uint32_t)WEFT_CONFIG_ERRORS_MAX);
     for (uint32_t i = 0; i < warned; i++)
-        fprintf(to, "warning: %s\n", errors->warnings[i]);
+        (void)fprintf(to, "warning: %s\n", errors->warnings[i]);
     for (uint32_t i = 0; i < listed; i++)
-        fprintf(to, "error: %s\n", errors->errors[i]);
+        (void)fprintf(to, "error: %s\n", errors->errors[i]);
     if (errors->error_count > listed)
-        fprintf(to, "error: and %u more\n", errors->error_count - listed);
+        (void)fprintf(to, "error: and %u more\n", errors->error_count - listed);
 }
 
 /* What stands for the value in --help. */
@@ -48,7 +48,7 @@ static const char *flag_of(const struct weft_param *param, char *out)
 
 void weft_config_print_help(FILE *to)
 {
-    fputs(
+    (void)fputs(
         "  -c, --config FILE              settings from a YAML file\n"
         "  -h, --help                     this text\n"
         "  -V, --version                  the version\n"
@@ -61,11 +61,11 @@ void weft_config_print_help(FILE *to)
         char name[WEFT_CONFIG_KEY_BYTES];
         char flag[2 * WEFT_CONFIG_KEY_BYTES];
         char range[128];
-        snprintf(flag, sizeof(flag), "--%s%s", flag_of(param, name), placeholder(param));
+        (void)snprintf(flag, sizeof(flag), "--%s%s", flag_of(param, name), placeholder(param));
         weft_param_range(param, range, sizeof(range));
-        fprintf(to, "  %-30s %s\n", flag, param->help_z);
-        fprintf(to, "  %-30s [%s] (%s)\n", "", param->default_z[0] ? param->default_z : "empty",
-                range);
+        (void)fprintf(to, "  %-30s %s\n", flag, param->help_z);
+        (void)fprintf(to, "  %-30s [%s] (%s)\n", "",
+                      param->default_z[0] ? param->default_z : "empty", range);
     }
 }
 
@@ -74,20 +74,20 @@ static void print_docs_row(FILE *to, const struct weft_param *param)
     char name[WEFT_CONFIG_KEY_BYTES];
     char range[128];
     weft_param_range(param, range, sizeof(range));
-    fprintf(to, "| `%s`", param->key_z);
+    (void)fprintf(to, "| `%s`", param->key_z);
     if (param->alias_z)
-        fprintf(to, ", `%s`", param->alias_z);
-    fprintf(to, " | `--%s`", flag_of(param, name));
+        (void)fprintf(to, ", `%s`", param->alias_z);
+    (void)fprintf(to, " | `--%s`", flag_of(param, name));
     if (param->default_z[0])
-        fprintf(to, " | `%s`", param->default_z);
+        (void)fprintf(to, " | `%s`", param->default_z);
     else
-        fputs(" | empty", to);
-    fprintf(to, " | %s | %s |\n", range, param->help_z);
+        (void)fputs(" | empty", to);
+    (void)fprintf(to, " | %s | %s |\n", range, param->help_z);
 }
 
 void weft_config_print_docs(FILE *to)
 {
-    fputs(
+    (void)fputs(
         "# Settings\n"
         "\n"
         "<!-- Written from src/app/params.def; not edited by hand. `config_test` in the unit "
@@ -119,13 +119,13 @@ void weft_config_print_docs(FILE *to)
 /* A text as a double-quoted YAML scalar (YAML 1.2, 7.3.1); control bytes never get this far. */
 static void print_quoted(FILE *to, const char *text_z)
 {
-    fputc('"', to);
+    (void)fputc('"', to);
     for (; *text_z; text_z++) {
         if (*text_z == '"' || *text_z == '\\')
-            fputc('\\', to);
-        fputc(*text_z, to);
+            (void)fputc('\\', to);
+        (void)fputc(*text_z, to);
     }
-    fputc('"', to);
+    (void)fputc('"', to);
 }
 
 void weft_config_print(FILE *to, const struct weft_config *config)
@@ -135,12 +135,12 @@ void weft_config_print(FILE *to, const struct weft_config *config)
         char value[WEFT_CONFIG_PATH_BYTES];
         char source[WEFT_CONFIG_PATH_BYTES + 16];
         weft_param_text(config, param, value, sizeof(value));
-        fprintf(to, "%s: ", param->key_z);
+        (void)fprintf(to, "%s: ", param->key_z);
         if (param->type >= WEFT_PARAM_TYPE_HOST)
             print_quoted(to, value);
         else
-            fputs(value, to);
+            (void)fputs(value, to);
         weft_config_source_text(config, (enum weft_param_id)i, source, sizeof(source));
-        fprintf(to, " # %s\n", source);
+        (void)fprintf(to, " # %s\n", source);
     }
 }

@@ -119,7 +119,7 @@ static void value_here(struct walk *walk, const yaml_event_t *event, weft_str va
         return;
     }
     *seen_line = line;
-    snprintf(where, sizeof(where), "%s:%u: %s", walk->name_z, line, walk->path);
+    (void)snprintf(where, sizeof(where), "%s:%u: %s", walk->name_z, line, walk->path);
     struct weft_config_source source = {WEFT_CONFIG_FROM_FILE, line};
     weft_config_apply(walk->config, param, is_null(event, value) ? WEFT_S("") : value, source,
                       where, walk->errors);

@@ -90,9 +90,8 @@ void weft_config_print_docs(FILE *to)
     (void)fputs(
         "# Settings\n"
         "\n"
-        "<!-- Written from src/app/params.def; not edited by hand. `config_test` in the unit "
-        "tests\n"
-        "     compares the two, and `config_test --write-docs` writes this page anew. -->\n"
+        "<!-- Written from src/app/params.def by `app_config_test --write-docs`, a unit test that\n"
+        "     otherwise compares the two. Not edited by hand. -->\n"
         "\n"
         "A setting comes from a flag, else from the environment, else from the file that `-c "
         "FILE`\n"

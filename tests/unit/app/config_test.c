@@ -1,6 +1,6 @@
 /* config_test.c - settings from file, environment and flags: values, sources, and every mistake.
  *
- * `config_test --write-docs` writes docs/settings.md instead of comparing it.
+ * `app_config_test --write-docs` writes docs/settings.md instead of comparing it.
  */
 #include "unit.h"
 #include "app/config.h"

@@ -160,7 +160,7 @@ static size_t layout(char *to, const char *digits, int count, int point)
         to[1] = '.';
         memset(to + 2, '0', (size_t)-point);
         memcpy(to + 2 - point, digits, (size_t)count);
-        return (size_t)(2 - point + count);
+        return 2 + (size_t)-point + (size_t)count;
     }
     size_t len = 0;
     to[len++] = digits[0];

@@ -2,7 +2,7 @@
  *
  * Lifetime: nothing is kept.
  * Threads:  any: pure functions.
- * Memory:   none; about 200 bytes of stack.
+ * Memory:   none; about 0.6 KiB of stack.
  */
 #ifndef WEFT_BASE_REAL_H
 #define WEFT_BASE_REAL_H

@@ -1,0 +1,59 @@
+/* buf.c - see buf.h. */
+#include "io/buf.h"
+#include <sys/mman.h>
+
+static size_t infos_bytes(size_t count)
+{
+    return WEFT_ALIGN_UP(count * sizeof(struct weft_buf_info), WEFT_PAGE_BYTES);
+}
+
+size_t weft_bufs_bytes(size_t buffer_bytes, size_t count)
+{
+    return weft_pool_bytes(buffer_bytes, count) + infos_bytes(count);
+}
+
+weft_rc weft_bufs_init(struct weft_bufs *bufs, struct weft_account *account, size_t buffer_bytes,
+                       size_t count)
+{
+    weft_assert(count <= WEFT_BUFS_MAX);
+    *bufs = (struct weft_bufs){.buffer_bytes = (uint32_t)buffer_bytes, .account = account};
+    void *infos = NULL;
+    WEFT_TRY(weft_account_map(account, infos_bytes(count), &infos));
+    bufs->infos = infos;
+    weft_rc rc = weft_pool_init(&bufs->pool, account, buffer_bytes, count);
+    if (rc != 0) {
+        weft_account_unmap(account, infos, infos_bytes(count));
+        *bufs = (struct weft_bufs){0};
+    }
+    return rc;
+}
+
+void weft_bufs_fini(struct weft_bufs *bufs)
+{
+    if (bufs->infos == NULL)
+        return;
+    weft_account_unmap(bufs->account, bufs->infos, infos_bytes(bufs->pool.slot_count));
+    weft_pool_fini(&bufs->pool);
+    *bufs = (struct weft_bufs){0};
+}
+
+uint16_t weft_bufs_take(struct weft_bufs *bufs)
+{
+    uint32_t id = weft_pool_take(&bufs->pool);
+    if (id == WEFT_POOL_NONE)
+        return WEFT_BUF_NONE;
+    bufs->infos[id].refs = 1;
+    return (uint16_t)id;
+}
+
+void weft_bufs_unref(struct weft_bufs *bufs, uint16_t id)
+{
+    weft_assert(bufs->infos[id].refs > 0);
+    if (--bufs->infos[id].refs > 0)
+        return;
+    if (bufs->lend != NULL && bufs->lend(bufs->lend_ctx, id)) {
+        bufs->infos[id].refs = 1; /* the kernel's */
+        return;
+    }
+    weft_pool_put(&bufs->pool, id);
+}

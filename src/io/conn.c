@@ -1,0 +1,552 @@
+/* conn.c - the connection table, what the engine's events mean to it, and the TCP transport.
+ *
+ * Idle connections have no timers: their slots hold the tenth of a second they last did something in,
+ * and a sweep walks the table, 16 bytes a connection, a few times per time-out.
+ */
+#include "io/conn.h"
+#include "io/loop.h"
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/sendfile.h>
+#include <unistd.h>
+
+#define SENDFILE_STEP_BYTES ((size_t)256 << 10) /* per call */
+#define SENDFILE_TURN_BYTES ((size_t)1 << 20)   /* per visit: then the others get their turn */
+#define SWEEP_MS_MIN        100
+#define SWEEP_MS_MAX        5000
+
+/* ---- the table ---- */
+
+size_t weft_slots_bytes(size_t count)
+{
+    return WEFT_ALIGN_UP(count * sizeof(struct weft_slot), WEFT_PAGE_BYTES);
+}
+
+weft_rc weft_slots_init(struct weft_slots *slots, struct weft_account *account, size_t count)
+{
+    void *table = NULL;
+    WEFT_TRY(weft_account_map(account, weft_slots_bytes(count), &table));
+    *slots = (struct weft_slots){.table = table, .count = count, .account = account};
+    slots->free = WEFT_POOL_NONE;
+    return 0;
+}
+
+void weft_slots_fini(struct weft_slots *slots)
+{
+    if (slots->table != NULL)
+        weft_account_unmap(slots->account, slots->table, weft_slots_bytes(slots->count));
+    *slots = (struct weft_slots){0};
+}
+
+static uint32_t slot_take(struct weft_slots *slots)
+{
+    uint32_t index = slots->free;
+    if (index != WEFT_POOL_NONE) {
+        slots->free = slots->table[index].active;
+    } else if (slots->fresh < slots->count) {
+        index = slots->fresh++;
+        if (index % (WEFT_PAGE_BYTES / sizeof(struct weft_slot)) == 0)
+            weft_account_commit(slots->account, WEFT_PAGE_BYTES);
+    } else {
+        return WEFT_POOL_NONE;
+    }
+    slots->used++;
+    weft_account_use(slots->account, sizeof(struct weft_slot));
+    slots->table[index].active = WEFT_POOL_NONE;
+    return index;
+}
+
+static void slot_put(struct weft_slots *slots, uint32_t index)
+{
+    struct weft_slot *slot = &slots->table[index];
+    slot->fd = -1;
+    slot->generation++;
+    slot->state = WEFT_SLOT_FREE;
+    slot->active = slots->free;
+    slots->free = index;
+    slots->used--;
+    weft_account_unuse(slots->account, sizeof(struct weft_slot));
+}
+
+static uint32_t now_ds(const struct weft_loop *loop)
+{
+    return (uint32_t)(loop->now_ms / 100);
+}
+
+static struct weft_conn *conn_of(struct weft_loop *loop, const struct weft_slot *slot)
+{
+    return weft_pool_at(&loop->conns, slot->active);
+}
+
+struct weft_conn *weft_conn_wake(struct weft_loop *loop, const struct weft_transport *transport,
+                                 const struct weft_protocol *protocol, uint32_t slot)
+{
+    uint32_t index = weft_pool_take(&loop->conns);
+    if (index == WEFT_POOL_NONE)
+        return NULL;
+    struct weft_conn *conn = weft_pool_at(&loop->conns, index);
+    conn->transport = transport;
+    conn->protocol = protocol;
+    conn->loop = loop;
+    conn->slot = slot;
+    conn->index = index;
+    conn->timer = (struct weft_timer){0};
+    conn->message = (struct msghdr){0};
+    conn->file = -1;
+    conn->file_left = 0;
+    conn->sent_bytes = 0;
+    conn->sending = conn->file_mode = false;
+    protocol->start(conn);
+    return conn;
+}
+
+void weft_conn_drop(struct weft_conn *conn)
+{
+    weft_assert(!conn->sending);
+    weft_timer_disarm(&conn->loop->wheel, &conn->timer);
+    weft_pool_put(&conn->loop->conns, conn->index);
+}
+
+/* ---- opening and closing ---- */
+
+static void detach(struct weft_loop *loop, uint32_t index)
+{
+    loop->slots.table[index].state = WEFT_SLOT_CLOSING;
+    loop->slots.table[index].active = WEFT_POOL_NONE;
+    loop->engine.ops->detach(&loop->engine, index);
+}
+
+/* Says that we are done and goes on dropping what the peer still sends: closing with unread bytes
+ * would reset the connection, and the reset may overtake our answer (RFC 9112 9.6). */
+static void linger(struct weft_loop *loop, uint32_t index)
+{
+    struct weft_slot *slot = &loop->slots.table[index];
+    if (shutdown(slot->fd, SHUT_WR) != 0) {
+        detach(loop, index);
+        return;
+    }
+    slot->state = WEFT_SLOT_LINGERING;
+    slot->active = WEFT_POOL_NONE;
+    slot->last_ds = now_ds(loop);
+    weft_engine_recv(&loop->engine, index, WEFT_RECV_STREAM);
+}
+
+/* No object can be had for what this peer wants: it is told so from static memory. */
+static void refuse(struct weft_loop *loop, uint32_t index)
+{
+    weft_str text = loop->protocol->refusal;
+    ssize_t n = send(loop->slots.table[index].fd, text.ptr, text.len, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (n > 0)
+        weft_count_add(loop->counters, WEFT_COUNTER_BYTES_OUT, (uint64_t)n);
+    weft_loop_count(loop, WEFT_COUNTER_REFUSED_CONNS);
+    linger(loop, index);
+}
+
+static void arm_sweep(struct weft_loop *loop)
+{
+    weft_timer_arm(&loop->wheel, &loop->slots.sweep, loop->now_ms + loop->slots.sweep_ms);
+}
+
+void weft_conn_open(struct weft_loop *loop, int fd)
+{
+    struct weft_slots *slots = &loop->slots;
+    weft_loop_count(loop, WEFT_COUNTER_ACCEPTED);
+    uint32_t index = slot_take(slots);
+    if (index == WEFT_POOL_NONE) {
+        weft_loop_count(loop, WEFT_COUNTER_REFUSED_CONNS);
+        weft_loop_count(loop, WEFT_COUNTER_CLOSED);
+        weft_str text = loop->protocol->refusal;
+        (void)!send(fd, text.ptr, text.len, MSG_DONTWAIT | MSG_NOSIGNAL); /* best effort: no slot */
+        close(fd);
+        return;
+    }
+    struct weft_slot *slot = &slots->table[index];
+    slot->fd = fd;
+    slot->state = WEFT_SLOT_FRESH;
+    slot->last_ds = now_ds(loop);
+    if (slots->used == 1)
+        arm_sweep(loop);
+    uint32_t before = atomic_fetch_add_explicit(&slots->share->used, 1, memory_order_relaxed);
+    if (loop->engine.ops->attach(&loop->engine, index) != 0) {
+        detach(loop, index);
+        return;
+    }
+    if (before >= slots->share->max)
+        refuse(loop, index);
+    else
+        weft_engine_recv(&loop->engine, index, WEFT_RECV_STREAM);
+}
+
+static void on_detached(void *ctx, uint32_t index)
+{
+    struct weft_loop *loop = ctx;
+    slot_put(&loop->slots, index);
+    atomic_fetch_sub_explicit(&loop->slots.share->used, 1, memory_order_relaxed);
+    weft_loop_count(loop, WEFT_COUNTER_CLOSED);
+    for (uint32_t i = 0; i < loop->listener_count; i++)
+        if (loop->listeners[i].paused)
+            weft_listener_resume(&loop->listeners[i]);
+}
+
+/* ---- time ---- */
+
+static uint32_t limit_of(const struct weft_slots *slots, const struct weft_slot *slot)
+{
+    switch ((enum weft_slot_state)slot->state) {
+    case WEFT_SLOT_FRESH:
+        return slots->limits.fresh_ds;
+    case WEFT_SLOT_IDLE:
+        return slots->limits.idle_ds;
+    case WEFT_SLOT_LINGERING:
+        return slots->limits.linger_ds;
+    default:
+        return 0;
+    }
+}
+
+static void sweep(struct weft_timer *timer)
+{
+    struct weft_slots *slots = WEFT_CONTAINER_OF(timer, struct weft_slots, sweep);
+    struct weft_loop *loop = WEFT_CONTAINER_OF(slots, struct weft_loop, slots);
+    uint32_t now = now_ds(loop);
+    for (uint32_t i = 0; i < slots->fresh; i++) {
+        struct weft_slot *slot = &slots->table[i];
+        uint32_t limit = limit_of(slots, slot);
+        if (limit == 0 || now - slot->last_ds < limit)
+            continue;
+        weft_loop_count(loop, slot->state == WEFT_SLOT_IDLE ? WEFT_COUNTER_TIMEOUTS_IDLE
+                                                            : WEFT_COUNTER_TIMEOUTS_HEADER);
+        detach(loop, i);
+    }
+    if (slots->used > 0)
+        arm_sweep(loop);
+}
+
+void weft_slots_limit(struct weft_slots *slots, struct weft_slot_limits limits)
+{
+    uint32_t shortest = UINT32_MAX;
+    const uint32_t each[] = {limits.fresh_ds, limits.idle_ds, limits.linger_ds};
+    for (size_t i = 0; i < WEFT_COUNT_OF(each); i++)
+        if (each[i] != 0)
+            shortest = WEFT_MIN(shortest, each[i]);
+    slots->limits = limits;
+    slots->sweep.fire = sweep;
+    slots->sweep_ms = shortest > SWEEP_MS_MAX * 8 / 100 ? SWEEP_MS_MAX : shortest * 100 / 8;
+    slots->sweep_ms = WEFT_MAX(slots->sweep_ms, (uint32_t)SWEEP_MS_MIN);
+}
+
+/* ---- events ---- */
+
+static void on_awake(void *ctx)
+{
+    struct weft_loop *loop = ctx;
+    weft_clock_update(&loop->clock);
+    loop->now_ms = loop->clock.now_ns / 1000000;
+}
+
+static void on_accepted(void *ctx, uint32_t listener, int fd)
+{
+    struct weft_loop *loop = ctx;
+    weft_listener_accepted(&loop->listeners[listener], fd);
+}
+
+static void first_bytes(struct weft_loop *loop, uint32_t index, struct weft_input input)
+{
+    struct weft_slot *slot = &loop->slots.table[index];
+    struct weft_conn *conn = weft_conn_wake(loop, &weft_tcp, loop->protocol, index);
+    if (conn == NULL) {
+        refuse(loop, index);
+        return;
+    }
+    slot->state = WEFT_SLOT_ACTIVE;
+    slot->active = conn->index;
+    conn->protocol->bytes(conn, input);
+}
+
+static void on_received(void *ctx, uint32_t index, int bytes, uint16_t buf)
+{
+    struct weft_loop *loop = ctx;
+    struct weft_slot *slot = &loop->slots.table[index];
+    struct weft_input input = {.buf = buf, .len = bytes > 0 ? (uint32_t)bytes : 0};
+    if (bytes > 0)
+        input.ptr = weft_bufs_at(&loop->bufs, buf);
+    switch ((enum weft_slot_state)slot->state) {
+    case WEFT_SLOT_FRESH:
+    case WEFT_SLOT_IDLE:
+        if (bytes > 0)
+            first_bytes(loop, index, input);
+        else
+            detach(loop, index);
+        break;
+    case WEFT_SLOT_ACTIVE: {
+        struct weft_conn *conn = conn_of(loop, slot);
+        if (bytes > 0)
+            conn->protocol->bytes(conn, input);
+        else
+            conn->protocol->ended(conn, (weft_rc)bytes);
+        break;
+    }
+    case WEFT_SLOT_LINGERING:
+        if (bytes <= 0)
+            detach(loop, index);
+        break;
+    case WEFT_SLOT_FREE:
+    case WEFT_SLOT_CLOSING:
+        break;
+    }
+}
+
+/* ---- the TCP transport ---- */
+
+static int fd_of(const struct weft_conn *conn)
+{
+    return conn->loop->slots.table[conn->slot].fd;
+}
+
+/* Eats n bytes from the front of the iovec. */
+static void advance(struct weft_conn *conn, size_t n)
+{
+    conn->sent_bytes += n;
+    conn->progress_ms = conn->loop->now_ms;
+    weft_count_add(conn->loop->counters, WEFT_COUNTER_BYTES_OUT, n);
+    struct msghdr *m = &conn->message;
+    while (m->msg_iovlen > 0 && n >= m->msg_iov->iov_len) {
+        n -= m->msg_iov->iov_len;
+        m->msg_iov++;
+        m->msg_iovlen--;
+    }
+    if (n > 0) {
+        m->msg_iov->iov_base = (char *)m->msg_iov->iov_base + n;
+        m->msg_iov->iov_len -= n;
+    }
+}
+
+/* sendfile() has no flag for "do not wait": a blocking socket is made non-blocking for as long as a
+ * file is on its way. */
+static void file_mode(struct weft_conn *conn, bool on)
+{
+    if (conn->file_mode == on || !conn->loop->engine.sockets_block)
+        return;
+    int value = on;
+    (void)ioctl(fd_of(conn), FIONBIO, &value); /* cannot fail on a socket */
+    conn->file_mode = on;
+}
+
+static ssize_t send_some(struct weft_conn *conn)
+{
+    int more = conn->file_left > 0 ? MSG_MORE : 0;
+    if (!conn->file_mode)
+        return weft_engine_send(&conn->loop->engine, conn->slot, &conn->message, more);
+    ssize_t n = sendmsg(fd_of(conn), &conn->message, MSG_NOSIGNAL | MSG_DONTWAIT | more);
+    if (n >= 0)
+        return n;
+    if (errno != EAGAIN)
+        return -errno;
+    weft_engine_want_write(&conn->loop->engine, conn->slot, false);
+    return -EINPROGRESS;
+}
+
+static ssize_t send_file(struct weft_conn *conn)
+{
+    size_t turn = 0;
+    while (conn->file_left > 0 && turn < SENDFILE_TURN_BYTES) {
+        off_t offset = (off_t)conn->file_offset;
+        size_t step = (size_t)WEFT_MIN(conn->file_left, (uint64_t)SENDFILE_STEP_BYTES);
+        ssize_t n = sendfile(fd_of(conn), conn->file, &offset, step);
+        if (n == 0)
+            return -EIO; /* shorter than promised: truncated meanwhile */
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0 && errno != EAGAIN)
+            return -errno;
+        if (n < 0) {
+            weft_engine_want_write(&conn->loop->engine, conn->slot, false);
+            return -EINPROGRESS;
+        }
+        conn->file_offset += (uint64_t)n;
+        conn->file_left -= (uint64_t)n;
+        turn += (size_t)n;
+        advance(conn, (size_t)n);
+    }
+    if (conn->file_left == 0)
+        return 0;
+    weft_engine_want_write(&conn->loop->engine, conn->slot, true);
+    return -EINPROGRESS;
+}
+
+static weft_rc tcp_continue(struct weft_conn *conn)
+{
+    while (conn->message.msg_iovlen > 0) {
+        ssize_t n = send_some(conn);
+        if (n < 0)
+            return (weft_rc)n;
+        advance(conn, (size_t)n);
+    }
+    if (conn->file_left == 0)
+        return 0;
+    return (weft_rc)send_file(conn);
+}
+
+static weft_rc tcp_send(struct weft_conn *conn)
+{
+    weft_assert(!conn->sending);
+    if (WEFT_UNLIKELY(conn->file_left > 0 || conn->file_mode))
+        file_mode(conn, conn->file_left > 0);
+    conn->progress_ms = conn->loop->now_ms;
+    weft_rc rc = tcp_continue(conn);
+    conn->sending = rc == WEFT_PENDING;
+    return rc;
+}
+
+static void on_sent(void *ctx, uint32_t index, ssize_t bytes)
+{
+    struct weft_loop *loop = ctx;
+    struct weft_slot *slot = &loop->slots.table[index];
+    if (slot->state != WEFT_SLOT_ACTIVE)
+        return;
+    struct weft_conn *conn = conn_of(loop, slot);
+    weft_rc rc = (weft_rc)WEFT_MIN(bytes, (ssize_t)0);
+    if (bytes > 0)
+        advance(conn, (size_t)bytes);
+    if (bytes >= 0)
+        rc = tcp_continue(conn);
+    if (rc == WEFT_PENDING)
+        return;
+    conn->sending = false;
+    conn->protocol->sent(conn, rc);
+}
+
+static void tcp_recv(struct weft_conn *conn, enum weft_recv_mode mode)
+{
+    weft_engine_recv(&conn->loop->engine, conn->slot, mode);
+}
+
+static weft_rc tcp_recv_now(struct weft_conn *conn, struct weft_input *out)
+{
+    uint16_t buf = WEFT_BUF_NONE;
+    ssize_t n = weft_engine_recv_now(&conn->loop->engine, conn->slot, &buf);
+    if (n < 0)
+        return (weft_rc)n;
+    *out = (struct weft_input){.buf = buf, .len = (uint32_t)n};
+    if (n > 0)
+        out->ptr = weft_bufs_at(&conn->loop->bufs, buf);
+    return 0;
+}
+
+static void tcp_release(struct weft_conn *conn)
+{
+    struct weft_loop *loop = conn->loop;
+    struct weft_slot *slot = &loop->slots.table[conn->slot];
+    uint32_t index = conn->slot;
+    if (WEFT_UNLIKELY(conn->file_mode))
+        file_mode(conn, false);
+    weft_conn_drop(conn);
+    slot->state = WEFT_SLOT_IDLE;
+    slot->active = WEFT_POOL_NONE;
+    slot->last_ds = now_ds(loop);
+    if (WEFT_UNLIKELY(loop->draining))
+        detach(loop, index);
+    else
+        weft_engine_recv(&loop->engine, index, WEFT_RECV_STREAM);
+}
+
+static void tcp_close(struct weft_conn *conn, enum weft_close how)
+{
+    struct weft_loop *loop = conn->loop;
+    uint32_t index = conn->slot;
+    if (conn->file_mode)
+        file_mode(conn, false);
+    weft_conn_drop(conn);
+    if (how == WEFT_CLOSE_LINGER)
+        linger(loop, index);
+    else
+        detach(loop, index);
+}
+
+static void tcp_abort(struct weft_conn *conn)
+{
+    (void)shutdown(fd_of(conn), SHUT_RDWR); /* fails only when the peer was faster */
+}
+
+static size_t tcp_peer(struct weft_conn *conn, char *text, size_t room)
+{
+    struct sockaddr_storage address = {0};
+    socklen_t len = sizeof(address);
+    char host[INET6_ADDRSTRLEN] = "?";
+    if (getpeername(fd_of(conn), (struct sockaddr *)&address, &len) != 0)
+        return 0;
+    if (address.ss_family == AF_INET)
+        inet_ntop(AF_INET, &((struct sockaddr_in *)&address)->sin_addr, host, sizeof(host));
+    else if (address.ss_family == AF_INET6)
+        inet_ntop(AF_INET6, &((struct sockaddr_in6 *)&address)->sin6_addr, host, sizeof(host));
+    size_t n = WEFT_MIN(strlen(host), room);
+    memcpy(text, host, n);
+    return n;
+}
+
+const struct weft_transport weft_tcp = {
+    .name_z = "tcp",
+    .send = tcp_send,
+    .recv = tcp_recv,
+    .recv_now = tcp_recv_now,
+    .release = tcp_release,
+    .close = tcp_close,
+    .abort = tcp_abort,
+    .peer = tcp_peer,
+};
+
+static void on_watched(void *ctx, uint64_t token, uint32_t revents)
+{
+    weft_loop_watched(ctx, token, revents);
+}
+
+const struct weft_engine_events weft_conn_events = {
+    .awake = on_awake,
+    .accepted = on_accepted,
+    .received = on_received,
+    .sent = on_sent,
+    .detached = on_detached,
+    .watched = on_watched,
+};
+
+/* ---- draining ---- */
+
+void weft_conns_drain(struct weft_loop *loop)
+{
+    loop->draining = true;
+    /* Who was accepted a moment ago may have a request on its way: it gets its answer. */
+    weft_slots_limit(&loop->slots, (struct weft_slot_limits){.fresh_ds = 5, .idle_ds = 1,
+                                                             .linger_ds = 10});
+    if (loop->slots.used > 0)
+        arm_sweep(loop);
+    for (uint32_t i = 0; i < loop->slots.fresh; i++) {
+        struct weft_slot *slot = &loop->slots.table[i];
+        if (slot->state == WEFT_SLOT_IDLE) {
+            detach(loop, i);
+        } else if (slot->state == WEFT_SLOT_ACTIVE) {
+            struct weft_conn *conn = conn_of(loop, slot);
+            conn->protocol->drain(conn);
+        }
+    }
+}
+
+uint32_t weft_conns_abort(struct weft_loop *loop)
+{
+    uint32_t cut = 0;
+    for (uint32_t i = 0; i < loop->slots.fresh; i++) {
+        struct weft_slot *slot = &loop->slots.table[i];
+        if (slot->state == WEFT_SLOT_ACTIVE) {
+            struct weft_conn *conn = conn_of(loop, slot);
+            cut++;
+            conn->transport->abort(conn);
+            conn->protocol->ended(conn, WEFT_ECANCELED);
+        } else if (slot->state != WEFT_SLOT_FREE && slot->state != WEFT_SLOT_CLOSING) {
+            detach(loop, i);
+        }
+    }
+    return cut;
+}

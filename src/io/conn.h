@@ -1,0 +1,190 @@
+/* conn.h - connections: 16 bytes at rest, an object from a pool while something is going on.
+ *
+ * A slot in the table is a connection; the transport moves its bytes, the protocol above makes sense
+ * of them. When bytes arrive at an idle slot the protocol is given a struct weft_conn (the head of its
+ * own object); when it has nothing more to do it releases it, and the slot is 16 bytes again.
+ *
+ *   protocol  (HTTP/1, tests: several requests on one connection)
+ *      | weft_conn_send, _recv, _close, _release        ^ bytes, ended, sent, expired
+ *   transport (TCP over the engine; tests: memory)
+ *
+ * Lifetime: table: worker. struct weft_conn: from the first byte of something to weft_conn_release()
+ *           or weft_conn_close().
+ * Threads:  the owner worker only.
+ * Memory:   weft_slots_bytes(slot_count) for the table; the pool of objects is the loop's.
+ */
+#ifndef WEFT_IO_CONN_H
+#define WEFT_IO_CONN_H
+
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include "io/engine.h"
+#include "io/timer.h"
+
+struct weft_loop; /* io/loop.h */
+struct weft_conn;
+
+/* A send, a file or a wait that is under way: the protocol is told when it is over. */
+#define WEFT_PENDING ((weft_rc)-115 /* -EINPROGRESS */)
+
+#define WEFT_OUT_IOV_MAX 4
+
+/* Bytes that arrived: in a receive buffer, from off on. */
+struct weft_input {
+    char *ptr;
+    uint32_t len;
+    uint16_t buf; /* WEFT_BUF_NONE: the bytes are not in a receive buffer */
+};
+
+enum weft_close {
+    WEFT_CLOSE_CLEAN,  /* all was said on both sides */
+    WEFT_CLOSE_LINGER, /* the peer may still be sending: let it read our answer before a reset */
+    WEFT_CLOSE_ABORT,  /* it is gone, or to be gone at once */
+};
+
+struct weft_transport {
+    const char *name_z;
+    weft_rc (*send)(struct weft_conn *conn);
+    void (*recv)(struct weft_conn *conn, enum weft_recv_mode mode);
+    weft_rc (*recv_now)(struct weft_conn *conn, struct weft_input *out);
+    void (*release)(struct weft_conn *conn);
+    void (*close)(struct weft_conn *conn, enum weft_close how);
+    /* Ends what is in flight so that `sent` and `bytes` come back soon; the object stays. */
+    void (*abort)(struct weft_conn *conn);
+    size_t (*peer)(struct weft_conn *conn, char *text, size_t room);
+};
+
+struct weft_protocol {
+    size_t conn_bytes; /* size of its object, struct weft_conn first */
+    weft_str refusal;  /* what a peer is told when there is no object or no slot for it; static */
+    /* The object is new (all but the conn part is undefined): get ready for bytes. */
+    void (*start)(struct weft_conn *conn);
+    /* Bytes arrived; borrowed for the call: weft_bufs_ref() keeps the buffer. May release or close. */
+    void (*bytes)(struct weft_conn *conn, struct weft_input input);
+    /* The peer will send no more (rc 0: it may still read), or is gone (rc < 0). */
+    void (*ended)(struct weft_conn *conn, weft_rc rc);
+    /* A pending weft_conn_send() is over: 0, or why not. */
+    void (*sent)(struct weft_conn *conn, weft_rc rc);
+    /* The conn's timer is due. */
+    void (*expired)(struct weft_conn *conn);
+    /* The server drains: close now if nothing is going on, else as soon as that is over. */
+    void (*drain)(struct weft_conn *conn);
+};
+
+struct weft_conn {
+    const struct weft_transport *transport; /* borrowed: static */
+    const struct weft_protocol *protocol;   /* borrowed: static */
+    struct weft_loop *loop;                 /* borrowed: outlives it */
+    uint32_t slot;
+    uint32_t index;           /* in the loop's pool of objects */
+    struct weft_timer timer;  /* the one deadline that counts now */
+    /* What is being sent: filled by the protocol, eaten by the transport. */
+    struct iovec iov[WEFT_OUT_IOV_MAX];
+    struct msghdr message;
+    int file;                 /* descriptor to send from after the iovec, -1: none; borrowed */
+    uint64_t file_offset;
+    uint64_t file_left;
+    uint64_t sent_bytes;      /* since the object was made */
+    uint64_t progress_ms;     /* when the peer last took something */
+    bool sending;             /* pending */
+    bool file_mode;           /* the socket was made non-blocking for a file */
+};
+
+enum weft_slot_state {
+    WEFT_SLOT_FREE = 0,
+    WEFT_SLOT_FRESH,     /* accepted, not a byte yet */
+    WEFT_SLOT_IDLE,      /* between requests */
+    WEFT_SLOT_ACTIVE,    /* has an object */
+    WEFT_SLOT_LINGERING, /* answered, told the peer that we are done, drops what still comes */
+    WEFT_SLOT_CLOSING,   /* detached: the engine gives it up */
+};
+
+/* How long which state may last, in tenths of a second; 0 = for ever. */
+struct weft_slot_limits {
+    uint32_t fresh_ds, idle_ds, linger_ds;
+};
+
+/* How many connections the process may have: whichever worker they fall to. */
+struct weft_conn_share {
+    uint32_t max;
+    _Atomic uint32_t used;
+};
+
+/* Slots beyond the limit, for those who are told that there is no room. */
+#define WEFT_REFUSAL_SLOTS 64
+
+struct weft_slots {
+    struct weft_slot *table; /* owned */
+    size_t count;            /* capacity */
+    uint32_t fresh;          /* [fresh, count) were never used */
+    uint32_t free;           /* first of the free ones, WEFT_POOL_NONE: none */
+    uint32_t used;
+    struct weft_conn_share *share; /* borrowed: the process's */
+    struct weft_account *account;
+    struct weft_slot_limits limits;
+    struct weft_timer sweep;
+    uint32_t sweep_ms;
+};
+
+size_t weft_slots_bytes(size_t count);
+WEFT_CHECK weft_rc weft_slots_init(struct weft_slots *slots, struct weft_account *account,
+                                   size_t count);
+void weft_slots_fini(struct weft_slots *slots);
+
+/** How long a connection may stay in which state; sets the pace of the sweep. */
+void weft_slots_limit(struct weft_slots *slots, struct weft_slot_limits limits);
+
+/** The events that the engine tells a loop; for struct weft_engine.events with the loop as ctx. */
+extern const struct weft_engine_events weft_conn_events;
+extern const struct weft_transport weft_tcp;
+
+/** Take over a connected socket (blocking or not as the engine wants it): an idle connection. When
+ *  there is no room it is told so (protocol->refusal) and closed. */
+void weft_conn_open(struct weft_loop *loop, int fd);
+
+/** Give the protocol's object for a connection that has none; NULL when the pool is empty. */
+struct weft_conn *weft_conn_wake(struct weft_loop *loop, const struct weft_transport *transport,
+                                 const struct weft_protocol *protocol, uint32_t slot);
+
+/** Put the object back: for transports, at the end of release and close. */
+void weft_conn_drop(struct weft_conn *conn);
+
+/** Close idle connections, tell the others to finish; lingering ones are cut. */
+void weft_conns_drain(struct weft_loop *loop);
+/** Abort everything that is left. Returns how many connections were cut. */
+uint32_t weft_conns_abort(struct weft_loop *loop);
+
+/** Send conn->iov[0..iov_count) and then file_left bytes of conn->file. One at a time.
+ *  returns  0: all has left; WEFT_PENDING: `sent` will tell; < 0: the connection is broken */
+static inline weft_rc weft_conn_send(struct weft_conn *conn, unsigned iov_count)
+{
+    conn->message.msg_iov = conn->iov;
+    conn->message.msg_iovlen = iov_count;
+    return conn->transport->send(conn);
+}
+
+static inline void weft_conn_recv(struct weft_conn *conn, enum weft_recv_mode mode)
+{
+    conn->transport->recv(conn, mode);
+}
+
+/** Bytes that are there already, with a reference to their buffer; len 0: the end.
+ *  returns  0; -EAGAIN: none here, ask with weft_conn_recv(); another -errno: broken */
+static inline weft_rc weft_conn_recv_now(struct weft_conn *conn, struct weft_input *out)
+{
+    return conn->transport->recv_now(conn, out);
+}
+
+/** Nothing is going on: the object goes back, the connection stays, idle. */
+static inline void weft_conn_release(struct weft_conn *conn)
+{
+    conn->transport->release(conn);
+}
+
+/** The connection goes, and the object with it. Nothing may be pending but a receive. */
+static inline void weft_conn_close(struct weft_conn *conn, enum weft_close how)
+{
+    conn->transport->close(conn, how);
+}
+
+#endif

@@ -1,0 +1,144 @@
+/* engine.h - one interface to the kernel, completion-shaped: ask, wait, be told.
+ *
+ * Two backends, the same semantics: io_uring (completions as they are) and epoll (readiness turned
+ * into completions). What happens is told through `events`, always from inside turn() and always on
+ * the worker's own stack.
+ *
+ * Lifetime: worker.
+ * Threads:  the owner worker only, except weft_engine_wake().
+ * Memory:   weft_engine_bytes(): the rings or the ready list, mapped at open.
+ */
+#ifndef WEFT_IO_ENGINE_H
+#define WEFT_IO_ENGINE_H
+
+#include <sys/socket.h>
+#include "base/counter.h"
+#include "io/buf.h"
+
+/* A connection at rest: all that an idle one costs a process. */
+struct weft_slot {
+    int32_t fd;         /* -1 while free */
+    uint32_t active;    /* index of its struct weft_conn, or WEFT_POOL_NONE; next free slot if free */
+    uint32_t last_ds;   /* when it last did something, in tenths of a second of the loop's clock */
+    uint16_t generation; /* grows with every reuse: completions and handles carry it */
+    uint8_t state;      /* enum weft_slot_state */
+    uint8_t io;         /* the engine's bits */
+};
+_Static_assert(sizeof(struct weft_slot) == 16, "an idle connection is 16 bytes");
+
+enum weft_recv_mode {
+    WEFT_RECV_OFF,    /* leave what arrives in the kernel */
+    WEFT_RECV_ONCE,   /* the next bytes, then off: while a body is read */
+    WEFT_RECV_STREAM, /* bytes as they come: while idle or in a head */
+};
+
+/* Descriptor classes: what is ready together is told in this order, highest first. */
+enum weft_io_class {
+    WEFT_CLASS_DATA = 0,
+    WEFT_CLASS_MANAGEMENT = 1,
+};
+
+struct weft_engine_events {
+    /* The wait is over and things are about to be told: time to read the clock. */
+    void (*awake)(void *ctx);
+    /* A connection, or -errno with the listener paused (the caller resumes it). */
+    void (*accepted)(void *ctx, uint32_t listener, int fd);
+    /* bytes > 0: they lie in buffer `buf` (borrowed for the call: ref it to keep it). 0: the peer has
+     * finished sending. < 0: -errno. After 0 or an error the mode is off. */
+    void (*received)(void *ctx, uint32_t slot, int bytes, uint16_t buf);
+    /* What weft_engine_send() left pending: bytes sent, 0 (writable again: try), or -errno. */
+    void (*sent)(void *ctx, uint32_t slot, ssize_t bytes);
+    /* After detach: the descriptor is closed, no completion of it will come. */
+    void (*detached)(void *ctx, uint32_t slot);
+    /* A watched descriptor is ready (poll(2) bits), or the watch failed (POLLNVAL). Once. */
+    void (*watched)(void *ctx, uint64_t token, uint32_t revents);
+};
+
+struct weft_engine;
+
+struct weft_engine_ops {
+    const char *name_z;
+    size_t (*bytes)(size_t slot_count, size_t ring_count);
+    weft_rc (*open)(struct weft_engine *engine);
+    void (*close)(struct weft_engine *engine);
+    weft_rc (*turn)(struct weft_engine *engine, int64_t wait_ms);
+    weft_rc (*listen)(struct weft_engine *engine, uint32_t listener, int fd);
+    void (*unlisten)(struct weft_engine *engine, uint32_t listener, int fd);
+    weft_rc (*attach)(struct weft_engine *engine, uint32_t slot);
+    void (*detach)(struct weft_engine *engine, uint32_t slot);
+    void (*recv)(struct weft_engine *engine, uint32_t slot, enum weft_recv_mode mode);
+    ssize_t (*recv_now)(struct weft_engine *engine, uint32_t slot, uint16_t *out_buf);
+    ssize_t (*send)(struct weft_engine *engine, uint32_t slot, struct msghdr *message, int flags);
+    void (*want_write)(struct weft_engine *engine, uint32_t slot, bool soon);
+    weft_rc (*watch)(struct weft_engine *engine, int fd, uint32_t events, uint64_t token,
+                     enum weft_io_class class);
+    void (*unwatch)(struct weft_engine *engine, int fd, uint64_t token);
+};
+
+struct weft_engine {
+    const struct weft_engine_ops *ops;
+    const struct weft_engine_events *events; /* borrowed: static */
+    void *ctx;                               /* handed to every event */
+    struct weft_slot *slots;                 /* borrowed: the connection table */
+    size_t slot_count;
+    struct weft_bufs *bufs;           /* borrowed */
+    size_t ring_count;                /* receive buffers lent to the kernel (io_uring), power of two */
+    struct weft_counters *counters;   /* borrowed */
+    struct weft_account *account;     /* borrowed */
+    void *backend;                    /* owned: the backend's state */
+    bool sockets_block;               /* io_uring polls by itself and wants blocking sockets */
+};
+
+extern const struct weft_engine_ops weft_uring_ops;
+extern const struct weft_engine_ops weft_epoll_ops;
+
+/** The backend by name: "uring", "epoll", or "auto": io_uring where the kernel lets us.
+ *  out_why  one line when auto fell back or the wish cannot be met; static
+ *  returns  NULL when the wish cannot be met */
+const struct weft_engine_ops *weft_engine_pick(const char *name_z, const char **out_why);
+
+/** Can this process use io_uring with all that uring.c needs?
+ *  out_why  the missing part; static; NULL when it can */
+bool weft_uring_usable(const char **out_why);
+
+/** Submit what was asked, wait for something to happen (at most wait_ms; -1: for ever; 0: do not
+ *  wait), tell the events.
+ *  returns  0 or the kernel's -errno */
+static inline weft_rc weft_engine_turn(struct weft_engine *engine, int64_t wait_ms)
+{
+    return engine->ops->turn(engine, wait_ms);
+}
+
+/** Start receiving in a mode, or stop. What was in flight when it stops may still be told. */
+static inline void weft_engine_recv(struct weft_engine *engine, uint32_t slot,
+                                    enum weft_recv_mode mode)
+{
+    engine->ops->recv(engine, slot, mode);
+}
+
+/** Bytes that are there now, without asking for more (mode off).
+ *  out_buf  a reference for the caller
+ *  returns  bytes > 0; 0 at the end; -EAGAIN (nothing here, or this backend only completes) */
+static inline ssize_t weft_engine_recv_now(struct weft_engine *engine, uint32_t slot,
+                                           uint16_t *out_buf)
+{
+    return engine->ops->recv_now(engine, slot, out_buf);
+}
+
+/** Send. message, its iovec and the bytes stay untouched until told when pending.
+ *  flags    MSG_MORE or 0
+ *  returns  bytes sent (> 0, maybe not all); -EINPROGRESS: `sent` will tell; another -errno */
+static inline ssize_t weft_engine_send(struct weft_engine *engine, uint32_t slot,
+                                       struct msghdr *message, int flags)
+{
+    return engine->ops->send(engine, slot, message, flags);
+}
+
+/** Tell `sent` with 0 once the socket takes bytes again.
+ *  soon  it does already: after the others have had their turn */
+static inline void weft_engine_want_write(struct weft_engine *engine, uint32_t slot, bool soon)
+{
+    engine->ops->want_write(engine, slot, soon);
+}
+
+#endif

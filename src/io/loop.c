@@ -1,0 +1,295 @@
+/* loop.c - see loop.h. */
+#include "io/loop.h"
+#include <errno.h>
+#include <limits.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define FIRES_PER_TURN 1024 /* timers; the rest in the next turn, which then does not wait */
+
+/* A token is an entry's index and its generation: a readiness that was on its way when the watch was
+ * taken back finds another generation. */
+struct watch_entry {
+    struct weft_watch *watch;
+    uint64_t generation;
+};
+
+/* ---- what it costs ---- */
+
+static size_t counters_bytes(void)
+{
+    return WEFT_ALIGN_UP(sizeof(struct weft_counters), WEFT_PAGE_BYTES);
+}
+
+static struct weft_term term(const char *name_z, size_t bytes, size_t count, size_t each)
+{
+    return (struct weft_term){name_z, bytes, count, each};
+}
+
+size_t weft_loop_terms(const struct weft_loop_options *o, struct weft_term out[WEFT_LOOP_TERMS])
+{
+    size_t buffers = o->buffers + o->spare_buffers;
+    size_t slots = o->connections + WEFT_REFUSAL_SLOTS;
+    size_t n = 0;
+    out[n++] = term("counters", counters_bytes(), 0, 0);
+    out[n++] = term("engine", o->engine->bytes(slots, o->buffers), 0, 0);
+    out[n++] = term("connections", weft_slots_bytes(slots), slots, sizeof(struct weft_slot));
+    out[n++] = term("active", weft_pool_bytes(o->protocol->conn_bytes, o->active), o->active,
+                    o->protocol->conn_bytes);
+    out[n++] = term("blocks", weft_pool_bytes(WEFT_BLOCK_BYTES, o->active), o->active,
+                    WEFT_BLOCK_BYTES);
+    out[n++] = term("buffers", weft_bufs_bytes(o->buffer_bytes, buffers), buffers, o->buffer_bytes);
+    out[n++] = term("stacks", weft_tasks_bytes(o->stack_bytes, o->waiting), o->waiting + 1,
+                    o->stack_bytes);
+    out[n++] = term("watches", weft_pool_bytes(sizeof(struct watch_entry), o->waiting + 1), o->waiting + 1,
+                    sizeof(struct watch_entry));
+    out[n++] = term("arenas", weft_chunks_bytes(o->elastic_bytes), 0, 0);
+    weft_assert(n <= WEFT_LOOP_TERMS);
+    return n;
+}
+
+/* ---- building ---- */
+
+struct builder {
+    struct weft_loop *loop;
+    struct weft_ledger *ledger;
+    const struct weft_loop_options *options;
+    struct weft_account *account; /* of the part being built */
+    const char *part_z;
+};
+
+static weft_rc part(struct builder *b, const char *name_z)
+{
+    b->part_z = name_z;
+    return weft_account_open(b->ledger, name_z, b->options->worker, &b->account);
+}
+
+static weft_rc build_counters(struct builder *b)
+{
+    void *memory = NULL;
+    WEFT_TRY(part(b, "counters"));
+    WEFT_TRY(weft_account_map(b->account, counters_bytes(), &memory));
+    weft_account_use(b->account, sizeof(struct weft_counters));
+    weft_account_commit(b->account, (ptrdiff_t)counters_bytes());
+    b->loop->counters = memory;
+    return 0;
+}
+
+static weft_rc build_pools(struct builder *b)
+{
+    struct weft_loop *loop = b->loop;
+    const struct weft_loop_options *o = b->options;
+    WEFT_TRY(part(b, "active"));
+    WEFT_TRY(weft_pool_init(&loop->conns, b->account, o->protocol->conn_bytes, o->active));
+    WEFT_TRY(part(b, "blocks"));
+    WEFT_TRY(weft_pool_init(&loop->blocks, b->account, WEFT_BLOCK_BYTES, o->active));
+    WEFT_TRY(part(b, "buffers"));
+    WEFT_TRY(weft_bufs_init(&loop->bufs, b->account, o->buffer_bytes, o->buffers + o->spare_buffers));
+    WEFT_TRY(part(b, "stacks"));
+    WEFT_TRY(weft_tasks_init(&loop->tasks, b->account, o->stack_bytes, o->waiting));
+    WEFT_TRY(part(b, "watches"));
+    WEFT_TRY(weft_pool_init(&loop->watches, b->account, sizeof(struct watch_entry), o->waiting + 1));
+    WEFT_TRY(part(b, "arenas"));
+    return weft_chunks_init(&loop->chunks, b->account, o->elastic_bytes);
+}
+
+static weft_rc build_connections(struct builder *b)
+{
+    struct weft_loop *loop = b->loop;
+    const struct weft_loop_options *o = b->options;
+    WEFT_TRY(part(b, "connections"));
+    WEFT_TRY(weft_slots_init(&loop->slots, b->account, o->connections + WEFT_REFUSAL_SLOTS));
+    loop->slots.share = o->share;
+    weft_slots_limit(&loop->slots, o->slot_limits);
+    WEFT_TRY(part(b, "engine"));
+    loop->engine = (struct weft_engine){
+        .ops = o->engine,
+        .events = &weft_conn_events,
+        .ctx = loop,
+        .slots = loop->slots.table,
+        .slot_count = loop->slots.count,
+        .bufs = &loop->bufs,
+        .ring_count = o->buffers,
+        .counters = loop->counters,
+        .account = b->account,
+    };
+    return 0;
+}
+
+weft_rc weft_loop_init(struct weft_loop *loop, struct weft_ledger *ledger,
+                       const struct weft_loop_options *options, const char **out_part)
+{
+    *loop = (struct weft_loop){.protocol = options->protocol, .wake_fd = -1};
+    struct builder b = {.loop = loop, .ledger = ledger, .options = options};
+    weft_clock_init(&loop->clock, options->clock);
+    loop->now_ms = loop->clock.now_ns / 1000000;
+    weft_wheel_init(&loop->wheel, loop->now_ms, options->timer_precision_ms);
+    weft_rc rc = build_counters(&b);
+    if (rc == 0)
+        rc = build_pools(&b);
+    if (rc == 0)
+        rc = build_connections(&b);
+    if (rc != 0) {
+        *out_part = b.part_z;
+        weft_loop_fini(loop);
+    }
+    return rc;
+}
+
+#define TOKEN_GENERATION_BITS 24
+
+static struct watch_entry *entry_at(struct weft_loop *loop, uint32_t index)
+{
+    return weft_pool_at(&loop->watches, index);
+}
+
+static uint64_t token_of(struct weft_loop *loop, uint32_t index)
+{
+    uint64_t generation = entry_at(loop, index)->generation & ((1u << TOKEN_GENERATION_BITS) - 1);
+    return generation << 32 | index;
+}
+
+static weft_rc watch_take(struct weft_loop *loop, struct weft_watch *watch, int fd)
+{
+    watch->fd = fd;
+    watch->index = weft_pool_take(&loop->watches);
+    if (watch->index == WEFT_POOL_NONE)
+        return WEFT_EFULL;
+    entry_at(loop, watch->index)->watch = watch;
+    return 0;
+}
+
+static void watch_put(struct weft_loop *loop, struct weft_watch *watch)
+{
+    struct watch_entry *entry = entry_at(loop, watch->index);
+    entry->watch = NULL;
+    entry->generation++;
+    weft_pool_put(&loop->watches, watch->index);
+}
+
+static weft_rc arm_waker(struct weft_loop *loop)
+{
+    return loop->engine.ops->watch(&loop->engine, loop->wake_fd, POLLIN,
+                                   token_of(loop, loop->waker.index), WEFT_CLASS_MANAGEMENT);
+}
+
+static void run_posts(struct weft_watch *watch, uint32_t revents)
+{
+    (void)revents;
+    struct weft_loop *loop = WEFT_CONTAINER_OF(watch, struct weft_loop, waker);
+    uint64_t count;
+    (void)!read(loop->wake_fd, &count, sizeof(count)); /* non-blocking: only resets it */
+    struct weft_post *list = atomic_exchange(&loop->posts, NULL);
+    struct weft_post *first = NULL;
+    while (list != NULL) { /* newest first: turn it round */
+        struct weft_post *next = list->next;
+        list->next = first;
+        first = list;
+        list = next;
+    }
+    while (first != NULL) {
+        struct weft_post *post = first;
+        first = post->next;
+        post->run(post);
+    }
+    (void)arm_waker(loop); /* it was watched before: only the kernel's memory could refuse */
+}
+
+weft_rc weft_loop_open(struct weft_loop *loop)
+{
+    WEFT_TRY(loop->engine.ops->open(&loop->engine));
+    loop->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (loop->wake_fd < 0)
+        return (weft_rc)-errno;
+    loop->waker.ready = run_posts;
+    WEFT_TRY(watch_take(loop, &loop->waker, loop->wake_fd));
+    WEFT_TRY(arm_waker(loop));
+    if (atomic_load(&loop->posts) != NULL) { /* posted before there was a descriptor to say so */
+        uint64_t one = 1;
+        (void)!write(loop->wake_fd, &one, sizeof(one));
+    }
+    return 0;
+}
+
+void weft_loop_fini(struct weft_loop *loop)
+{
+    if (loop->engine.ops != NULL)
+        loop->engine.ops->close(&loop->engine);
+    if (loop->wake_fd >= 0) {
+        close(loop->wake_fd);
+        watch_put(loop, &loop->waker);
+    }
+    weft_slots_fini(&loop->slots);
+    weft_chunks_fini(&loop->chunks);
+    weft_pool_fini(&loop->watches);
+    weft_tasks_fini(&loop->tasks);
+    weft_bufs_fini(&loop->bufs);
+    weft_pool_fini(&loop->blocks);
+    weft_pool_fini(&loop->conns);
+    if (loop->counters != NULL)
+        munmap(loop->counters, counters_bytes());
+    *loop = (struct weft_loop){.wake_fd = -1};
+}
+
+/* ---- running ---- */
+
+int64_t weft_loop_wait_ms(struct weft_loop *loop)
+{
+    uint64_t next = weft_wheel_next_ms(&loop->wheel);
+    if (next == UINT64_MAX)
+        return -1;
+    return next <= loop->now_ms ? 0 : (int64_t)WEFT_MIN(next - loop->now_ms, (uint64_t)INT_MAX);
+}
+
+weft_rc weft_loop_turn(struct weft_loop *loop, int64_t wait_ms)
+{
+    int64_t timers = weft_loop_wait_ms(loop);
+    if (timers >= 0 && (wait_ms < 0 || timers < wait_ms))
+        wait_ms = timers;
+    WEFT_TRY(weft_engine_turn(&loop->engine, wait_ms));
+    (void)weft_wheel_advance(&loop->wheel, loop->now_ms, FIRES_PER_TURN); /* more: next turn */
+    return 0;
+}
+
+void weft_loop_post(struct weft_loop *loop, struct weft_post *post)
+{
+    struct weft_post *head = atomic_load_explicit(&loop->posts, memory_order_relaxed);
+    do
+        post->next = head;
+    while (!atomic_compare_exchange_weak_explicit(&loop->posts, &head, post, memory_order_release,
+                                                  memory_order_relaxed));
+    uint64_t one = 1;
+    (void)!write(loop->wake_fd, &one, sizeof(one)); /* full only when it is signalled already */
+}
+
+/* ---- watches ---- */
+
+weft_rc weft_loop_watch(struct weft_loop *loop, struct weft_watch *watch, int fd, uint32_t events)
+{
+    WEFT_TRY(watch_take(loop, watch, fd));
+    weft_rc rc = loop->engine.ops->watch(&loop->engine, fd, events, token_of(loop, watch->index),
+                                         WEFT_CLASS_DATA);
+    if (rc != 0)
+        watch_put(loop, watch);
+    return rc;
+}
+
+void weft_loop_unwatch(struct weft_loop *loop, struct weft_watch *watch)
+{
+    loop->engine.ops->unwatch(&loop->engine, watch->fd, token_of(loop, watch->index));
+    watch_put(loop, watch);
+}
+
+void weft_loop_watched(struct weft_loop *loop, uint64_t token, uint32_t revents)
+{
+    uint32_t index = (uint32_t)token;
+    weft_assert(index < loop->watches.slot_count);
+    struct weft_watch *watch = entry_at(loop, index)->watch;
+    if (watch == NULL || token_of(loop, index) != token)
+        return; /* taken back a moment ago */
+    if (watch != &loop->waker)
+        watch_put(loop, watch);
+    watch->ready(watch, revents);
+}

@@ -1,0 +1,515 @@
+/* uring.c - io_uring, as it is: requests go in, completions come out, one system call a turn.
+ *
+ * Idle connections hold one multishot receive in the kernel and nothing here; bytes arrive in buffers
+ * lent to the kernel through a provided-buffer ring. Sockets are blocking ones: io_uring polls by
+ * itself, and a non-blocking socket would turn every wait into -EAGAIN.
+ *
+ * The ring runs with DEFER_TASKRUN: completions are made when we ask for them, on our own core, not
+ * by interrupting us.
+ */
+#include "io/engine.h"
+#include "io/uring_abi.h"
+#include <errno.h>
+#include <liburing.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+enum {
+    IO_STREAM = 1,   /* mode: bytes as they come */
+    IO_ONCE = 2,     /* mode: the next bytes */
+    IO_ARMED = 4,    /* a receive is in the kernel */
+    IO_SENDING = 8,  /* a send or a writable poll is in the kernel */
+    IO_CANCELED = 16, /* its cancellation was asked for */
+    IO_DETACHED = 32, /* closes when nothing is in the kernel any more */
+    IO_MULTISHOT = 64, /* the armed receive is a multishot one */
+    IO_CANCELING = 128, /* the cancellation's own completion is outstanding */
+};
+
+/* user_data: kind in the top byte, generation below, slot (or listener, or token) in the low part. */
+enum kind {
+    KIND_RECV = 1,
+    KIND_SEND,
+    KIND_ACCEPT,
+    KIND_WATCH,
+    KIND_URGENT, /* a watch of the management class: told before all others */
+    KIND_CANCEL,
+    KIND_IGNORE,
+};
+
+#define KIND_SHIFT    56
+#define PAYLOAD       ((1ull << KIND_SHIFT) - 1)
+#define SQ_ENTRIES    512
+#define CQ_ENTRIES    4096
+#define BUFFER_GROUP  0
+#define CQES_MAX      256
+
+struct uring_backend {
+    struct io_uring ring;
+    struct io_uring_buf_ring *buffers;
+    uint32_t lent;       /* buffers in the kernel's hands */
+    uint32_t ring_mask;
+    uint32_t ring_adds;  /* added since the last advance */
+};
+
+static uint64_t tag(enum kind kind, uint64_t payload)
+{
+    return (uint64_t)kind << KIND_SHIFT | payload;
+}
+
+static uint64_t slot_tag(const struct weft_engine *engine, enum kind kind, uint32_t slot)
+{
+    return tag(kind, (uint64_t)engine->slots[slot].generation << 32 | slot);
+}
+
+static size_t buffer_ring_bytes(size_t ring_count)
+{
+    return WEFT_ALIGN_UP(ring_count * sizeof(struct io_uring_buf), WEFT_PAGE_BYTES);
+}
+
+/* Rings are the kernel's memory, mapped here: they are counted because they are ours to answer for. */
+static size_t uring_bytes(size_t slot_count, size_t ring_count)
+{
+    (void)slot_count;
+    return WEFT_ALIGN_UP(sizeof(struct uring_backend), WEFT_PAGE_BYTES) +
+           buffer_ring_bytes(ring_count) + SQ_ENTRIES * (sizeof(struct io_uring_sqe) + 4) +
+           CQ_ENTRIES * sizeof(struct io_uring_cqe) + 2 * WEFT_PAGE_BYTES;
+}
+
+/* One submission entry; when the queue is full, what is in it goes to the kernel first. */
+static struct io_uring_sqe *entry(struct weft_engine *engine)
+{
+    struct uring_backend *b = engine->backend;
+    struct io_uring_sqe *sqe = io_uring_get_sqe(&b->ring);
+    while (sqe == NULL) {
+        (void)io_uring_submit(&b->ring); /* -EBUSY, -EAGAIN: try again, entries do not get lost */
+        sqe = io_uring_get_sqe(&b->ring);
+    }
+    return sqe;
+}
+
+static bool lend(void *ctx, uint16_t id)
+{
+    struct weft_engine *engine = ctx;
+    struct uring_backend *b = engine->backend;
+    if (b->lent == engine->ring_count)
+        return false;
+    io_uring_buf_ring_add(b->buffers, weft_bufs_at(engine->bufs, id), engine->bufs->buffer_bytes, id,
+                          (int)b->ring_mask, (int)b->ring_adds++);
+    b->lent++;
+    return true;
+}
+
+/* Whatever requests kept is replaced by spares, as long as there are any. */
+static void lend_spares(struct weft_engine *engine)
+{
+    struct uring_backend *b = engine->backend;
+    while (b->lent < engine->ring_count) {
+        uint16_t id = weft_bufs_take(engine->bufs);
+        if (id == WEFT_BUF_NONE || !lend(engine, id))
+            break;
+    }
+    io_uring_buf_ring_advance(b->buffers, (int)b->ring_adds);
+    b->ring_adds = 0;
+}
+
+static int setup_ring(struct io_uring *ring)
+{
+    struct io_uring_params params = {0};
+    params.flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_CQSIZE |
+                   IORING_SETUP_SUBMIT_ALL | IORING_SETUP_CLAMP;
+    params.cq_entries = CQ_ENTRIES;
+    return io_uring_queue_init_params(SQ_ENTRIES, ring, &params);
+}
+
+static int register_buffers(struct weft_engine *engine, struct uring_backend *b)
+{
+    size_t bytes = buffer_ring_bytes(engine->ring_count);
+    void *ring = weft_map(bytes);
+    if (ring == NULL)
+        return -ENOMEM;
+    struct io_uring_buf_reg reg = {.ring_addr = (uint64_t)(uintptr_t)ring,
+                                   .ring_entries = (uint32_t)engine->ring_count,
+                                   .bgid = BUFFER_GROUP};
+    int rc = io_uring_register_buf_ring(&b->ring, &reg, 0);
+    if (rc != 0) {
+        munmap(ring, bytes);
+        return rc;
+    }
+    b->buffers = ring;
+    b->ring_mask = (uint32_t)engine->ring_count - 1;
+    io_uring_buf_ring_init(b->buffers);
+    return 0;
+}
+
+static weft_rc uring_open(struct weft_engine *engine)
+{
+    weft_assert((engine->ring_count & (engine->ring_count - 1)) == 0);
+    size_t bytes = uring_bytes(engine->slot_count, engine->ring_count);
+    WEFT_TRY(weft_account_reserve(engine->account, bytes));
+    struct uring_backend *b = weft_map(sizeof(*b));
+    int rc = b == NULL ? -ENOMEM : setup_ring(&b->ring);
+    if (rc < 0)
+        goto fail;
+    rc = register_buffers(engine, b);
+    if (rc < 0) {
+        io_uring_queue_exit(&b->ring);
+        goto fail;
+    }
+    (void)io_uring_register_ring_fd(&b->ring); /* saves a descriptor look-up a turn; works without */
+    engine->backend = b;
+    engine->sockets_block = true;
+    engine->bufs->lend = lend;
+    engine->bufs->lend_ctx = engine;
+    weft_account_commit(engine->account, (ptrdiff_t)bytes);
+    lend_spares(engine);
+    return 0;
+fail:
+    if (b != NULL)
+        munmap(b, sizeof(*b));
+    weft_account_release(engine->account, bytes);
+    return (weft_rc)rc;
+}
+
+static void uring_close(struct weft_engine *engine)
+{
+    struct uring_backend *b = engine->backend;
+    if (b == NULL)
+        return;
+    io_uring_queue_exit(&b->ring);
+    munmap(b->buffers, buffer_ring_bytes(engine->ring_count));
+    engine->bufs->lend = NULL;
+    /* The kernel's buffers are free again: hand each back to the pool. */
+    uint32_t lent = b->lent;
+    for (uint32_t id = 0; id < engine->bufs->pool.fresh && lent > 0; id++) {
+        if (engine->bufs->infos[id].refs == 1) {
+            weft_bufs_unref(engine->bufs, (uint16_t)id);
+            lent--;
+        }
+    }
+    size_t bytes = uring_bytes(engine->slot_count, engine->ring_count);
+    munmap(b, sizeof(*b));
+    weft_account_commit(engine->account, -(ptrdiff_t)bytes);
+    weft_account_release(engine->account, bytes);
+    engine->backend = NULL;
+}
+
+bool weft_uring_usable(const char **out_why)
+{
+    struct io_uring ring;
+    int rc = setup_ring(&ring);
+    if (rc < 0) {
+        *out_why = rc == -EPERM || rc == -ENOSYS
+                       ? "io_uring is not allowed here (a seccomp profile or kernel.io_uring_disabled)"
+                       : "io_uring lacks DEFER_TASKRUN (Linux 6.1 has it)";
+        return false;
+    }
+    struct io_uring_probe *probe = io_uring_get_probe_ring(&ring);
+    bool usable = probe != NULL && io_uring_opcode_supported(probe, IORING_OP_SEND_ZC);
+    io_uring_free_probe(probe);
+    io_uring_queue_exit(&ring);
+    *out_why = usable ? NULL : "io_uring lacks multishot receive (Linux 6.0 has it)";
+    return usable;
+}
+
+/* ---- receive ---- */
+
+static void arm_recv(struct weft_engine *engine, uint32_t index)
+{
+    struct weft_slot *slot = &engine->slots[index];
+    struct io_uring_sqe *sqe = entry(engine);
+    bool multishot = (slot->io & IO_STREAM) != 0;
+    if (multishot)
+        io_uring_prep_recv_multishot(sqe, slot->fd, NULL, 0, 0);
+    else
+        io_uring_prep_recv(sqe, slot->fd, NULL, 0, 0);
+    sqe->flags |= IOSQE_BUFFER_SELECT;
+    sqe->buf_group = BUFFER_GROUP;
+    io_uring_sqe_set_data64(sqe, slot_tag(engine, KIND_RECV, index));
+    slot->io |= multishot ? IO_ARMED | IO_MULTISHOT : IO_ARMED;
+}
+
+static void cancel_recv(struct weft_engine *engine, uint32_t index)
+{
+    struct weft_slot *slot = &engine->slots[index];
+    if (slot->io & IO_CANCELED)
+        return;
+    slot->io |= IO_CANCELED;
+    struct io_uring_sqe *sqe = entry(engine);
+    io_uring_prep_cancel64(sqe, slot_tag(engine, KIND_RECV, index), 0);
+    io_uring_sqe_set_data64(sqe, tag(KIND_IGNORE, 0));
+}
+
+static void uring_recv(struct weft_engine *engine, uint32_t index, enum weft_recv_mode mode)
+{
+    struct weft_slot *slot = &engine->slots[index];
+    slot->io &= (uint8_t)~(IO_STREAM | IO_ONCE);
+    if (mode == WEFT_RECV_OFF) {
+        if (slot->io & IO_ARMED)
+            cancel_recv(engine, index);
+        return;
+    }
+    slot->io |= mode == WEFT_RECV_ONCE ? IO_ONCE : IO_STREAM;
+    if (!(slot->io & IO_ARMED))
+        arm_recv(engine, index);
+    /* Armed already: a multishot serves both modes; one being cancelled is armed anew when it ends. */
+}
+
+static ssize_t uring_recv_now(struct weft_engine *engine, uint32_t index, uint16_t *out_buf)
+{
+    (void)engine, (void)index, (void)out_buf;
+    return -EAGAIN;
+}
+
+static void finish_detach(struct weft_engine *engine, uint32_t index)
+{
+    struct weft_slot *slot = &engine->slots[index];
+    if (slot->io & (IO_ARMED | IO_SENDING | IO_CANCELING))
+        return;
+    close(slot->fd);
+    slot->fd = -1;
+    slot->io = 0;
+    engine->events->detached(engine->ctx, index);
+}
+
+static void on_recv(struct weft_engine *engine, uint32_t index, int res, uint32_t flags)
+{
+    struct uring_backend *b = engine->backend;
+    struct weft_slot *slot = &engine->slots[index];
+    uint16_t buf = WEFT_BUF_NONE;
+    if (flags & IORING_CQE_F_BUFFER) {
+        buf = (uint16_t)(flags >> IORING_CQE_BUFFER_SHIFT);
+        b->lent--; /* now ours, with the one reference it was lent with */
+    }
+    if (!(flags & IORING_CQE_F_MORE))
+        slot->io &= (uint8_t)~(IO_ARMED | IO_MULTISHOT | IO_CANCELED);
+    if (slot->io & IO_DETACHED) {
+        finish_detach(engine, index);
+    } else if (res > 0) {
+        slot->io &= (uint8_t)~IO_ONCE;
+        weft_count_add(engine->counters, WEFT_COUNTER_BYTES_IN, (uint64_t)res);
+        uint16_t generation = slot->generation;
+        engine->events->received(engine->ctx, index, res, buf);
+        if (slot->generation != generation)
+            slot = NULL;
+    } else if (res == -ENOBUFS) {
+        weft_count(engine->counters, WEFT_COUNTER_RECV_NOBUFS);
+    } else if (res != -ECANCELED) {
+        slot->io &= (uint8_t)~(IO_STREAM | IO_ONCE);
+        engine->events->received(engine->ctx, index, res, WEFT_BUF_NONE);
+        slot = NULL; /* over: nothing to arm */
+    }
+    if (buf != WEFT_BUF_NONE)
+        weft_bufs_unref(engine->bufs, buf);
+    if (slot != NULL && slot->fd >= 0 && (slot->io & (IO_STREAM | IO_ONCE)) &&
+        !(slot->io & (IO_ARMED | IO_DETACHED)))
+        arm_recv(engine, index);
+}
+
+/* ---- send ---- */
+
+static ssize_t uring_send(struct weft_engine *engine, uint32_t index, struct msghdr *message,
+                          int flags)
+{
+    struct weft_slot *slot = &engine->slots[index];
+    struct io_uring_sqe *sqe = entry(engine);
+    unsigned send_flags = (unsigned)(MSG_NOSIGNAL | flags);
+    if (message->msg_iovlen == 1)
+        io_uring_prep_send(sqe, slot->fd, message->msg_iov->iov_base, message->msg_iov->iov_len,
+                           (int)send_flags);
+    else
+        io_uring_prep_sendmsg(sqe, slot->fd, message, send_flags);
+    io_uring_sqe_set_data64(sqe, slot_tag(engine, KIND_SEND, index));
+    slot->io |= IO_SENDING;
+    return -EINPROGRESS;
+}
+
+static void uring_want_write(struct weft_engine *engine, uint32_t index, bool soon)
+{
+    (void)soon; /* a poll that is ready completes in the next turn */
+    struct weft_slot *slot = &engine->slots[index];
+    struct io_uring_sqe *sqe = entry(engine);
+    io_uring_prep_poll_add(sqe, slot->fd, POLLOUT);
+    io_uring_sqe_set_data64(sqe, tag(KIND_SEND, 1ull << 48 | (uint64_t)slot->generation << 32 | index));
+    slot->io |= IO_SENDING;
+}
+
+static void on_send(struct weft_engine *engine, uint32_t index, int res, bool polled)
+{
+    struct weft_slot *slot = &engine->slots[index];
+    slot->io &= (uint8_t)~IO_SENDING;
+    if (slot->io & IO_DETACHED)
+        finish_detach(engine, index);
+    else if (polled && res >= 0)
+        engine->events->sent(engine->ctx, index, 0);
+    else
+        engine->events->sent(engine->ctx, index, res == 0 ? -EPIPE : res);
+}
+
+/* ---- connections, listeners, watches ---- */
+
+static weft_rc uring_attach(struct weft_engine *engine, uint32_t index)
+{
+    engine->slots[index].io = 0;
+    return 0;
+}
+
+/* shutdown() first: it ends what is in the kernel with what has been sent kept on its way. */
+static void uring_detach(struct weft_engine *engine, uint32_t index)
+{
+    struct weft_slot *slot = &engine->slots[index];
+    slot->io = (uint8_t)((slot->io & ~(IO_STREAM | IO_ONCE)) | IO_DETACHED);
+    if (slot->io & (IO_ARMED | IO_SENDING)) {
+        struct io_uring_sqe *sqe = entry(engine);
+        io_uring_prep_cancel_fd(sqe, slot->fd, IORING_ASYNC_CANCEL_ALL);
+        io_uring_sqe_set_data64(sqe, slot_tag(engine, KIND_CANCEL, index));
+        slot->io |= IO_CANCELING;
+        return;
+    }
+    /* Nothing in flight: told by a completion all the same, the caller may be inside an event. */
+    struct io_uring_sqe *sqe = entry(engine);
+    io_uring_prep_nop(sqe);
+    io_uring_sqe_set_data64(sqe, slot_tag(engine, KIND_CANCEL, index));
+    slot->io |= IO_CANCELING;
+}
+
+static void on_cancel(struct weft_engine *engine, uint32_t index)
+{
+    engine->slots[index].io &= (uint8_t)~IO_CANCELING;
+    finish_detach(engine, index);
+}
+
+static weft_rc uring_listen(struct weft_engine *engine, uint32_t listener, int fd)
+{
+    struct io_uring_sqe *sqe = entry(engine);
+    io_uring_prep_multishot_accept(sqe, fd, NULL, NULL, SOCK_CLOEXEC);
+    io_uring_sqe_set_data64(sqe, tag(KIND_ACCEPT, (uint64_t)(uint32_t)fd << 16 | listener));
+    return 0;
+}
+
+static void uring_unlisten(struct weft_engine *engine, uint32_t listener, int fd)
+{
+    struct io_uring_sqe *sqe = entry(engine);
+    io_uring_prep_cancel64(sqe, tag(KIND_ACCEPT, (uint64_t)(uint32_t)fd << 16 | listener), 0);
+    io_uring_sqe_set_data64(sqe, tag(KIND_IGNORE, 0));
+}
+
+static void on_accept(struct weft_engine *engine, uint64_t payload, int res, uint32_t flags)
+{
+    uint32_t listener = (uint32_t)(payload & 0xffff);
+    bool over = !(flags & IORING_CQE_F_MORE);
+    if (res >= 0 || (res != -ECANCELED && res != -EINTR && res != -ECONNABORTED))
+        engine->events->accepted(engine->ctx, listener, res);
+    if (over && (res >= 0 || res == -EINTR || res == -ECONNABORTED))
+        (void)uring_listen(engine, listener, (int)(payload >> 16)); /* cannot fail */
+}
+
+static weft_rc uring_watch(struct weft_engine *engine, int fd, uint32_t events, uint64_t token,
+                           enum weft_io_class class)
+{
+    struct io_uring_sqe *sqe = entry(engine);
+    io_uring_prep_poll_add(sqe, fd, events);
+    enum kind kind = class == WEFT_CLASS_MANAGEMENT ? KIND_URGENT : KIND_WATCH;
+    io_uring_sqe_set_data64(sqe, tag(kind, token & PAYLOAD));
+    return 0;
+}
+
+static void uring_unwatch(struct weft_engine *engine, int fd, uint64_t token)
+{
+    (void)fd;
+    struct io_uring_sqe *sqe = entry(engine);
+    io_uring_prep_poll_remove(sqe, tag(KIND_WATCH, token & PAYLOAD));
+    io_uring_sqe_set_data64(sqe, tag(KIND_IGNORE, 0));
+}
+
+/* ---- the turn ---- */
+
+static void one_cqe(struct weft_engine *engine, uint64_t data, int res, uint32_t flags)
+{
+    uint64_t payload = data & PAYLOAD;
+    uint32_t index = (uint32_t)payload;
+    switch ((enum kind)(data >> KIND_SHIFT)) {
+    case KIND_RECV:
+        on_recv(engine, index, res, flags);
+        break;
+    case KIND_SEND:
+        on_send(engine, index, res, (payload >> 48 & 1) != 0);
+        break;
+    case KIND_ACCEPT:
+        on_accept(engine, payload, res, flags);
+        break;
+    case KIND_WATCH:
+    case KIND_URGENT:
+        if (res != -ECANCELED)
+            engine->events->watched(engine->ctx, payload, res < 0 ? POLLNVAL : (uint32_t)res);
+        break;
+    case KIND_CANCEL:
+        on_cancel(engine, index);
+        break;
+    case KIND_IGNORE:
+        break;
+    }
+}
+
+/* Management first: in a batch of hundreds it must not stand at the end of the queue. */
+static void tell_urgent(struct weft_engine *engine, struct io_uring_cqe **cqes, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        if (cqes[i]->user_data >> KIND_SHIFT != KIND_URGENT)
+            continue;
+        one_cqe(engine, cqes[i]->user_data, cqes[i]->res, cqes[i]->flags);
+        cqes[i]->user_data = tag(KIND_IGNORE, 0);
+    }
+}
+
+static void tell(struct weft_engine *engine)
+{
+    struct uring_backend *b = engine->backend;
+    struct io_uring_cqe *cqes[CQES_MAX];
+    unsigned count = io_uring_peek_batch_cqe(&b->ring, cqes, CQES_MAX);
+    tell_urgent(engine, cqes, count);
+    for (unsigned i = 0; i < count; i++)
+        one_cqe(engine, cqes[i]->user_data, cqes[i]->res, cqes[i]->flags);
+    io_uring_cq_advance(&b->ring, count);
+}
+
+static weft_rc uring_turn(struct weft_engine *engine, int64_t wait_ms)
+{
+    struct uring_backend *b = engine->backend;
+    lend_spares(engine);
+    int rc = 0;
+    if (wait_ms == 0) {
+        rc = io_uring_submit_and_get_events(&b->ring);
+    } else if (wait_ms < 0) {
+        rc = io_uring_submit_and_wait(&b->ring, 1);
+    } else {
+        struct io_uring_cqe *cqe = NULL;
+        struct __kernel_timespec ts = {.tv_sec = wait_ms / 1000, .tv_nsec = wait_ms % 1000 * 1000000};
+        rc = io_uring_submit_and_wait_timeout(&b->ring, &cqe, 1, &ts, NULL);
+    }
+    weft_count(engine->counters, WEFT_COUNTER_LOOP_TURNS);
+    engine->events->awake(engine->ctx);
+    if (rc < 0 && rc != -EINTR && rc != -ETIME && rc != -EAGAIN && rc != -EBUSY)
+        return (weft_rc)rc;
+    tell(engine);
+    return 0;
+}
+
+const struct weft_engine_ops weft_uring_ops = {
+    .name_z = "uring",
+    .bytes = uring_bytes,
+    .open = uring_open,
+    .close = uring_close,
+    .turn = uring_turn,
+    .listen = uring_listen,
+    .unlisten = uring_unlisten,
+    .attach = uring_attach,
+    .detach = uring_detach,
+    .recv = uring_recv,
+    .recv_now = uring_recv_now,
+    .send = uring_send,
+    .want_write = uring_want_write,
+    .watch = uring_watch,
+    .unwatch = uring_unwatch,
+};

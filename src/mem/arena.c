@@ -1,0 +1,136 @@
+/* arena.c - see arena.h.
+ *
+ * Chunk sizes step by 16 (4 KiB, 64 KiB, 1 MiB): a request that outgrows a size takes the next one
+ * rather than many of the same, so a chain stays short. Every class reserves address space for the
+ * whole share, because any mix of sizes may fill it; the share itself bounds what is touched.
+ */
+#include "mem/arena.h"
+
+static const size_t chunk_bytes[WEFT_CHUNK_CLASSES] = {4u << 10, 64u << 10, 1u << 20};
+
+struct weft_arena_chunk {
+    struct weft_arena_chunk *older;
+    uint32_t index; /* in its pool */
+    uint32_t class;
+};
+
+#define HEADER_BYTES WEFT_ALIGN_UP(sizeof(struct weft_arena_chunk), (size_t)16)
+
+static size_t class_count(size_t elastic, size_t class)
+{
+    return WEFT_MAX(elastic / chunk_bytes[class], (size_t)1);
+}
+
+size_t weft_chunks_bytes(size_t elastic)
+{
+    /* The free lists are touched as chunks come back: 4 bytes for each chunk of the smallest size.
+     */
+    return elastic + class_count(elastic, 0) * sizeof(uint32_t) + 3 * WEFT_PAGE_BYTES;
+}
+
+/* The classes overlap: each maps the whole share, together they may touch it once. */
+weft_rc weft_chunks_init(struct weft_chunks *chunks, struct weft_account *account, size_t elastic)
+{
+    WEFT_TRY(weft_account_reserve(account, weft_chunks_bytes(elastic)));
+    *chunks = (struct weft_chunks){.elastic = elastic, .account = account};
+    weft_rc rc = 0;
+    for (size_t i = 0; i < WEFT_CHUNK_CLASSES && rc == 0; i++)
+        rc = weft_pool_init_within(&chunks->pools[i], account, chunk_bytes[i],
+                                   class_count(elastic, i));
+    if (rc != 0)
+        weft_chunks_fini(chunks);
+    return rc;
+}
+
+void weft_chunks_fini(struct weft_chunks *chunks)
+{
+    for (size_t i = 0; i < WEFT_CHUNK_CLASSES; i++)
+        weft_pool_fini(&chunks->pools[i]);
+    if (chunks->account != NULL)
+        weft_account_release(chunks->account, weft_chunks_bytes(chunks->elastic));
+    *chunks = (struct weft_chunks){0};
+}
+
+size_t weft_chunks_trim(struct weft_chunks *chunks)
+{
+    size_t released = 0;
+    for (size_t i = 0; i < WEFT_CHUNK_CLASSES; i++)
+        released += weft_pool_trim(&chunks->pools[i]);
+    return released;
+}
+
+/* The smallest class that holds `bytes`, and no smaller than what the arena has grown to. */
+static size_t pick_class(const struct weft_arena *arena, size_t bytes)
+{
+    size_t class = 0;
+    while (class + 1 < WEFT_CHUNK_CLASSES &&
+           (chunk_bytes[class] < bytes || arena->held >= 4 * chunk_bytes[class]))
+        class ++;
+    while (class > 0 && chunk_bytes[class - 1] >= bytes &&
+           arena->held + chunk_bytes[class] > arena->cap)
+        class --; /* near the cap, a smaller one may still fit */
+    return class;
+}
+
+static bool grow(struct weft_arena *arena, size_t bytes)
+{
+    size_t class = pick_class(arena, bytes + HEADER_BYTES);
+    size_t size = chunk_bytes[class];
+    if (size < bytes + HEADER_BYTES || size > arena->cap - arena->held)
+        return false;
+    struct weft_pool *pool = &arena->source->pools[class];
+    uint32_t index = weft_pool_take(pool);
+    if (index == WEFT_POOL_NONE)
+        return false;
+    struct weft_arena_chunk *chunk = weft_pool_at(pool, index);
+    *chunk = (struct weft_arena_chunk){arena->chunk, index, (uint32_t) class};
+    arena->chunk = chunk;
+    arena->held += size;
+    arena->at = (char *)chunk + HEADER_BYTES;
+    arena->end = (char *)chunk + size;
+    return true;
+}
+
+void *weft_arena_alloc(struct weft_arena *arena, size_t bytes)
+{
+    if (bytes > SIZE_MAX / 2)
+        return NULL;
+    size_t size = WEFT_ALIGN_UP(bytes, (size_t)16);
+    if (size > (size_t)(arena->end - arena->at) && !grow(arena, size)) {
+        weft_account_refuse(arena->source->account);
+        return NULL;
+    }
+    void *memory = arena->at;
+    arena->at += size;
+    arena->asked += bytes;
+    return memory;
+}
+
+static void drop_newest(struct weft_arena *arena)
+{
+    struct weft_arena_chunk *chunk = arena->chunk;
+    arena->chunk = chunk->older;
+    arena->held -= chunk_bytes[chunk->class];
+    weft_pool_put(&arena->source->pools[chunk->class], chunk->index);
+}
+
+void weft_arena_reset(struct weft_arena *arena)
+{
+    while (arena->chunk != NULL)
+        drop_newest(arena);
+    arena->at = arena->end = NULL;
+    arena->asked = 0;
+}
+
+struct weft_arena_mark weft_arena_mark(const struct weft_arena *arena)
+{
+    return (struct weft_arena_mark){arena->chunk, arena->at};
+}
+
+void weft_arena_rewind(struct weft_arena *arena, struct weft_arena_mark mark)
+{
+    while (arena->chunk != mark.chunk)
+        drop_newest(arena);
+    arena->at = mark.at;
+    arena->end = mark.chunk == NULL ? NULL : (char *)mark.chunk + chunk_bytes[mark.chunk->class];
+}

@@ -1,0 +1,88 @@
+/* arena.h - bump memory with one lifetime: a request's.
+ *
+ * Chunks come from a worker's chunk store in three sizes; a request that needs little holds 4 KiB,
+ * one that needs much moves up. Nothing is freed one by one: reset gives all chunks back at once.
+ *
+ * Lifetime: the store is the worker's, an arena the request's.
+ * Threads:  the owner worker only.
+ * Memory:   store: weft_chunks_bytes(elastic). Arena: 0 until the first allocation, then at most
+ *           `cap` bytes of chunks, which the owner reserved with weft_chunks_reserve() beforehand.
+ */
+#ifndef WEFT_MEM_ARENA_H
+#define WEFT_MEM_ARENA_H
+
+#include "mem/pool.h"
+
+#define WEFT_CHUNK_CLASSES 3
+
+/* The worker's share of the elastic term: promises made to requests, and the chunks behind them. */
+struct weft_chunks {
+    size_t elastic;                             /* bytes that promises together may reach */
+    size_t promised;                            /* sum of the caps of the requests that run now */
+    struct weft_pool pools[WEFT_CHUNK_CLASSES]; /* 4, 64 and 1,024 KiB */
+    struct weft_account *account;
+};
+
+struct weft_arena_chunk;
+
+struct weft_arena {
+    char *at, *end;                 /* free part of the newest chunk */
+    struct weft_arena_chunk *chunk; /* owned: newest first */
+    struct weft_chunks *source;     /* borrowed: the worker's */
+    size_t held;                    /* bytes of chunks held */
+    size_t cap;                     /* bytes of chunks it may hold */
+    size_t asked;                   /* bytes handed out, for the receipt */
+};
+
+struct weft_arena_mark {
+    struct weft_arena_chunk *chunk;
+    char *at;
+};
+
+/** The store's worst case: what it promises, never more (chunk tables included). */
+size_t weft_chunks_bytes(size_t elastic);
+
+/** returns  0, WEFT_EBUDGET, WEFT_ENOMEM */
+WEFT_CHECK
+weft_rc weft_chunks_init(struct weft_chunks *chunks, struct weft_account *account, size_t elastic);
+void weft_chunks_fini(struct weft_chunks *chunks);
+
+/** Promise `cap` bytes to a request before it starts.
+ *  returns  0; WEFT_EBUDGET: all of the elastic share is promised, the request is refused (503) */
+static inline weft_rc weft_chunks_reserve(struct weft_chunks *chunks, size_t cap)
+{
+    if (WEFT_UNLIKELY(cap > chunks->elastic - chunks->promised)) {
+        weft_account_refuse(chunks->account);
+        return WEFT_EBUDGET;
+    }
+    chunks->promised += cap;
+    return 0;
+}
+
+static inline void weft_chunks_unreserve(struct weft_chunks *chunks, size_t cap)
+{
+    weft_debug_assert(chunks->promised >= cap);
+    chunks->promised -= cap;
+}
+
+/** Hand the pages of chunks that nobody holds back to the system; returns bytes. */
+size_t weft_chunks_trim(struct weft_chunks *chunks);
+
+static inline void weft_arena_init(struct weft_arena *arena, struct weft_chunks *source, size_t cap)
+{
+    *arena = (struct weft_arena){.source = source, .cap = cap};
+}
+
+/** Zero or more bytes, 16-byte aligned, uninitialised, until reset or rewind.
+ *  returns  NULL when the cap or the store is exhausted */
+void *weft_arena_alloc(struct weft_arena *arena, size_t bytes);
+
+/** Give every chunk back, in O(chunks). */
+void weft_arena_reset(struct weft_arena *arena);
+
+struct weft_arena_mark weft_arena_mark(const struct weft_arena *arena);
+
+/** Forget everything allocated since the mark; newer chunks go back. */
+void weft_arena_rewind(struct weft_arena *arena, struct weft_arena_mark mark);
+
+#endif

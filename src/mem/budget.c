@@ -1,0 +1,78 @@
+/* budget.c - see budget.h. */
+#include "mem/budget.h"
+#include <sys/mman.h>
+
+void *weft_map(size_t bytes)
+{
+    void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return memory == MAP_FAILED ? NULL : memory;
+}
+
+weft_rc weft_ledger_init(struct weft_ledger *ledger, size_t limit)
+{
+    void *table = weft_map(WEFT_ACCOUNTS_MAX * sizeof(struct weft_account));
+    if (table == NULL)
+        return WEFT_ENOMEM;
+    *ledger = (struct weft_ledger){.limit = limit, .accounts = table};
+    return 0;
+}
+
+void weft_ledger_fini(struct weft_ledger *ledger)
+{
+    if (ledger->accounts != NULL)
+        munmap(ledger->accounts, WEFT_ACCOUNTS_MAX * sizeof(struct weft_account));
+    *ledger = (struct weft_ledger){0};
+}
+
+weft_rc weft_account_open(struct weft_ledger *ledger, const char *name_z, uint32_t worker,
+                          struct weft_account **out)
+{
+    if (ledger->account_count == WEFT_ACCOUNTS_MAX)
+        return WEFT_EFULL;
+    struct weft_account *account = &ledger->accounts[ledger->account_count++];
+    account->name_z = name_z;
+    account->worker = worker;
+    account->ledger = ledger;
+    *out = account;
+    return 0;
+}
+
+weft_rc weft_account_reserve(struct weft_account *account, size_t bytes)
+{
+    struct weft_ledger *ledger = account->ledger;
+    size_t before = atomic_fetch_add(&ledger->reserved, bytes);
+    if (ledger->limit != 0 && before + bytes > ledger->limit) {
+        atomic_fetch_sub(&ledger->reserved, bytes);
+        weft_account_refuse(account);
+        return WEFT_EBUDGET;
+    }
+    atomic_fetch_add(&account->reserved, bytes);
+    return 0;
+}
+
+void weft_account_release(struct weft_account *account, size_t bytes)
+{
+    atomic_fetch_sub(&account->ledger->reserved, bytes);
+    atomic_fetch_sub(&account->reserved, bytes);
+}
+
+weft_rc weft_account_map(struct weft_account *account, size_t bytes, void **out)
+{
+    WEFT_TRY(weft_account_reserve(account, bytes));
+    void *memory = weft_map(bytes);
+    if (memory == NULL) {
+        weft_account_release(account, bytes);
+        return WEFT_ENOMEM;
+    }
+    *out = memory;
+    return 0;
+}
+
+void weft_account_unmap(struct weft_account *account, void *memory, size_t bytes)
+{
+    if (memory == NULL)
+        return;
+    munmap(memory, bytes);
+    weft_account_release(account, bytes);
+}

@@ -1,0 +1,96 @@
+/* budget.h - who owns how many bytes: a ledger of accounts under one limit.
+ *
+ * An account is one owner (a pool, the stacks, the arenas of one worker). What it may ever take is
+ * reserved at start, against the ledger's limit; what it uses is booked while it runs.
+ *
+ * Lifetime: process. Accounts are opened at start and stay.
+ * Threads:  opening and reserving happen at start, on one thread; `used` and its peak are written
+ * by the account's worker only; every figure may be read from anywhere. Memory:   sizeof(struct
+ * weft_ledger), static size: WEFT_ACCOUNTS_MAX accounts.
+ */
+#ifndef WEFT_MEM_BUDGET_H
+#define WEFT_MEM_BUDGET_H
+
+#include "base/base.h"
+
+/* One worker opens about 12 accounts; 256 workers fit. */
+#define WEFT_ACCOUNTS_MAX 4096
+
+struct weft_account {
+    const char *name_z; /* borrowed: static */
+    uint32_t worker;    /* index; WEFT_ACCOUNT_PROCESS when shared by all */
+    _Atomic size_t reserved;
+    _Atomic size_t committed; /* touched so far, not yet given back to the system */
+    _Atomic size_t used;
+    _Atomic size_t peak; /* highest `used` */
+    _Atomic uint64_t refused;
+    struct weft_ledger *ledger; /* borrowed: outlives the account */
+};
+
+#define WEFT_ACCOUNT_PROCESS UINT32_MAX
+
+struct weft_ledger {
+    size_t limit; /* bytes that all reservations together may reach; 0 = no limit */
+    _Atomic size_t reserved;
+    uint32_t account_count;
+    struct weft_account *accounts; /* owned: WEFT_ACCOUNTS_MAX, mapped, touched as opened */
+};
+
+/** Map the table of accounts.
+ *  returns  0 or WEFT_ENOMEM */
+WEFT_CHECK
+weft_rc weft_ledger_init(struct weft_ledger *ledger, size_t limit);
+void weft_ledger_fini(struct weft_ledger *ledger);
+
+/** Open an account under a static name.
+ *  returns  0; WEFT_EFULL (WEFT_ACCOUNTS_MAX are open) */
+WEFT_CHECK
+weft_rc weft_account_open(struct weft_ledger *ledger, const char *name_z, uint32_t worker,
+                          struct weft_account **out);
+
+/** Reserve address space that may all be touched one day.
+ *  returns  0; WEFT_EBUDGET (past the ledger's limit; counted in `refused`): nothing is reserved */
+WEFT_CHECK
+weft_rc weft_account_reserve(struct weft_account *account, size_t bytes);
+void weft_account_release(struct weft_account *account, size_t bytes);
+
+/** Zeroed memory that costs nothing until touched; NULL when the kernel says no. munmap() undoes.
+ */
+void *weft_map(size_t bytes);
+
+/** Reserve and map zeroed, untouched memory.
+ *  returns  0, WEFT_EBUDGET or WEFT_ENOMEM */
+WEFT_CHECK
+weft_rc weft_account_map(struct weft_account *account, size_t bytes, void **out);
+void weft_account_unmap(struct weft_account *account, void *memory, size_t bytes);
+
+/** Book bytes in use. Owner only: a relaxed load and store. */
+static inline void weft_account_use(struct weft_account *account, size_t bytes)
+{
+    size_t now = atomic_load_explicit(&account->used, memory_order_relaxed) + bytes;
+    atomic_store_explicit(&account->used, now, memory_order_relaxed);
+    if (now > atomic_load_explicit(&account->peak, memory_order_relaxed))
+        atomic_store_explicit(&account->peak, now, memory_order_relaxed);
+}
+
+static inline void weft_account_unuse(struct weft_account *account, size_t bytes)
+{
+    size_t now = atomic_load_explicit(&account->used, memory_order_relaxed);
+    weft_debug_assert(now >= bytes);
+    atomic_store_explicit(&account->used, now - bytes, memory_order_relaxed);
+}
+
+static inline void weft_account_refuse(struct weft_account *account)
+{
+    uint64_t now = atomic_load_explicit(&account->refused, memory_order_relaxed);
+    atomic_store_explicit(&account->refused, now + 1, memory_order_relaxed);
+}
+
+/** Book pages touched (bytes > 0) or given back to the system (< 0). Owner only. */
+static inline void weft_account_commit(struct weft_account *account, ptrdiff_t bytes)
+{
+    size_t now = atomic_load_explicit(&account->committed, memory_order_relaxed);
+    atomic_store_explicit(&account->committed, now + (size_t)bytes, memory_order_relaxed);
+}
+
+#endif

@@ -4,6 +4,7 @@
     ./dev lint [check...]
 Exit 1 when a check fails. `functions` only reports.
 """
+import collections
 import concurrent.futures
 import os
 import re
@@ -34,7 +35,10 @@ def tool(name, *args):
 
 def check_format():
     """clang-format has nothing to change"""
-    return run(['clang-format', '--dry-run', '-Werror', *tree.files(('.c', '.h'))])
+    code, output = run(['clang-format', '--dry-run', '-Werror', *tree.files(('.c', '.h'))])
+    places = collections.Counter(re.findall(r'^(\S+?):\d+:\d+: error', output, flags=re.M))
+    listed = ['clang-format -i %s  # %d places' % row for row in sorted(places.items())]
+    return code, '\n'.join(listed) or output
 
 
 def check_calls():

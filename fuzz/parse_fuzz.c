@@ -38,6 +38,21 @@ static void check_path(const char *bytes, const struct weft_head *head)
     weft_assert((len < path.len) == ((head->flags & WEFT_HEAD_PATH_ESCAPED) != 0));
 }
 
+static bool same_span(struct weft_span a, struct weft_span b)
+{
+    return a.off == b.off && a.len == b.len;
+}
+
+/** Member by member: the padding is nobody's. */
+static bool same_heads(const struct weft_head *a, const struct weft_head *b)
+{
+    return a->method == b->method && a->version_minor == b->version_minor && a->flags == b->flags &&
+           a->field_count == b->field_count && a->bytes == b->bytes &&
+           a->content_length == b->content_length && same_span(a->method_name, b->method_name) &&
+           same_span(a->target, b->target) && same_span(a->path, b->path) &&
+           same_span(a->query, b->query) && same_span(a->authority, b->authority);
+}
+
 /** Parses an allocation of the exact size in both ways. returns the common result */
 static int parse(const char *bytes, size_t len)
 {
@@ -50,7 +65,7 @@ static int parse(const char *bytes, size_t len)
     int scalar = weft_parse_head_scalar(copy, len, &limits, &heads[1], fields[1], FIELD_ROOM);
     weft_assert(result == scalar);
     if (result == 0) {
-        weft_assert(memcmp(&heads[0], &heads[1], sizeof(heads[0])) == 0);
+        weft_assert(same_heads(&heads[0], &heads[1]));
         weft_assert(memcmp(fields[0], fields[1], heads[0].field_count * sizeof(fields[0][0])) == 0);
         check_spans(&heads[0], fields[0]);
         check_path(copy, &heads[0]);

@@ -460,6 +460,7 @@ static ALWAYS_INLINE const char *usual_request_line(const char *buf, const char 
     out->query = query ? span_of(buf, query, target_end) : (struct weft_span){0, 0};
     return target_end + 11;
 #else
+    (void)buf, (void)p, (void)end, (void)limits, (void)out;
     return NULL;
 #endif
 }

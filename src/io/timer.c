@@ -60,7 +60,7 @@ static void unlink_timer(struct weft_wheel *wheel, struct weft_timer *timer)
     /* An address outside of the array gives an index past its end. */
     uintptr_t offset = (uintptr_t)link - (uintptr_t)&wheel->slots[0][0];
     if (offset < sizeof(wheel->slots)) {
-        size_t index = offset / sizeof(wheel->slots[0][0]);
+        size_t index = offset / sizeof(struct weft_timer *);
         wheel->used[index / WEFT_WHEEL_SLOTS] &= ~(UINT64_C(1) << (index % WEFT_WHEEL_SLOTS));
     }
 }

@@ -23,7 +23,7 @@ import lib
 ROUTES = ("/", "/json", "/user/7", "/efficient")
 KINDS = ("malloc", "calloc", "realloc", "free", "aligned")
 MAPPING = ("mmap", "munmap", "mremap", "madvise", "brk")
-PER_CONN = 500       # requests of one connection before it is closed and opened again
+PER_CONN = 100       # requests of one connection before it is closed and opened again
 WARM_UP = 40000      # requests per route
 STRACED = 20000      # requests per route under strace
 ADMIN = ("/metrics", "/memory", "/healthz")

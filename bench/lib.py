@@ -269,7 +269,7 @@ def tag_of(ns):
     return "near" if ns < NEAR_NS else "far"
 
 
-def sample(server, path="/", ms=3000, conns=64, depth=1, extra=()):
+def sample(server, path="/", ms=400, conns=128, depth=1, extra=()):
     """One measured run: requests per server-CPU-second, and what it takes to trust it."""
     before_ns = distance_ns()
     ran0, waited0 = cpu_ns(server.pid)

@@ -6,7 +6,7 @@ otherwise quiet pair of cores: server on one, load on the other. The figure is r
 server-CPU-second, and only ratios inside one run are meant: of each round in which both samples
 carry the same tag (near or far, see pingpong.c), the median of the ratios.
 
-usage: limit.py [--weft build/weft] [--rounds 9] [--ms 1000] [--modes plain,json,pipelined]
+usage: limit.py [--weft build/weft] [--rounds 20] [--ms 400] [--modes plain,json,pipelined]
 """
 import argparse
 import os
@@ -171,9 +171,10 @@ def run(args):
 
 
 def add_arguments(parser):
-    parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--ms", type=int, default=1000, help="of one sample")
-    parser.add_argument("--conns", type=int, default=64)
+    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--ms", type=int, default=400,
+                        help="of one sample: short ones, many rounds, since near and far change")
+    parser.add_argument("--conns", type=int, default=128)
     parser.add_argument("--modes", default=",".join(MODES))
     parser.add_argument("--sweep", dest="load_args", action="store_const", const=["--sweep"],
                         default=[], help="the load goes round its connections without epoll")

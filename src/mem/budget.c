@@ -42,7 +42,7 @@ weft_rc weft_account_reserve(struct weft_account *account, size_t bytes)
 {
     struct weft_ledger *ledger = account->ledger;
     size_t before = atomic_fetch_add(&ledger->reserved, bytes);
-    if (ledger->limit != 0 && before + bytes > ledger->limit) {
+    if (ledger->limit != 0 && (before > ledger->limit || bytes > ledger->limit - before)) {
         atomic_fetch_sub(&ledger->reserved, bytes);
         weft_account_refuse(account);
         return WEFT_EBUDGET;

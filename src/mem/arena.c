@@ -96,7 +96,9 @@ void *weft_arena_alloc(struct weft_arena *arena, size_t bytes)
     if (bytes > SIZE_MAX / 2)
         return NULL;
     size_t size = WEFT_ALIGN_UP(bytes, (size_t)16);
-    if (size > (size_t)(arena->end - arena->at) && !grow(arena, size)) {
+    /* An empty arena has no place to point at, not even for zero bytes. */
+    bool fits = arena->at != NULL && size <= (size_t)(arena->end - arena->at);
+    if (!fits && !grow(arena, size)) {
         weft_account_refuse(arena->source->account);
         return NULL;
     }

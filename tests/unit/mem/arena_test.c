@@ -1,0 +1,266 @@
+/* arena_test.c - bump memory: caps, classes of chunks, marks, and what goes back. */
+#include "unit.h"
+#include "mem/arena.h"
+
+#define KIB ((size_t)1024)
+#define MIB (1024 * KIB)
+
+static struct weft_ledger ledger;
+static struct weft_account *account;
+static struct weft_chunks chunks;
+static struct weft_arena arena;
+
+static int open_store(void **state)
+{
+    (void)state;
+    return weft_ledger_init(&ledger, 0) || weft_account_open(&ledger, "arenas", 0, &account) ||
+           weft_chunks_init(&chunks, account, 8 * MIB);
+}
+
+static int close_store(void **state)
+{
+    (void)state;
+    bool all_back = account->used == 0;
+    weft_chunks_fini(&chunks);
+    bool balanced = ledger.reserved == 0 && account->committed == 0;
+    weft_ledger_fini(&ledger);
+    return all_back && balanced ? 0 : -1;
+}
+
+static uint32_t out(size_t class)
+{
+    return chunks.pools[class].used;
+}
+
+static void nothing_is_held_before_the_first_allocation(void **state)
+{
+    (void)state;
+    weft_arena_init(&arena, &chunks, 64 * KIB);
+    assert_int_equal(arena.held, 0);
+    assert_int_equal(account->used, 0);
+    weft_arena_reset(&arena);
+    assert_int_equal(account->used, 0);
+}
+
+static void every_allocation_is_aligned_and_apart(void **state)
+{
+    (void)state;
+    weft_arena_init(&arena, &chunks, MIB);
+    unsigned char *pieces[200];
+    for (size_t i = 0; i < 200; i++) {
+        pieces[i] = weft_arena_alloc(&arena, i);
+        assert_non_null(pieces[i]);
+        assert_int_equal((uintptr_t)pieces[i] % 16, 0);
+        memset(pieces[i], (int)i, i);
+    }
+    for (size_t i = 0; i < 200; i++)
+        for (size_t k = 0; k < i; k++)
+            assert_int_equal(pieces[i][k], i);
+    assert_int_equal(arena.asked, 199 * 200 / 2);
+    weft_arena_reset(&arena);
+}
+
+/* "" is a text too: a copy of it is not "out of memory". */
+static void zero_bytes_are_an_allocation(void **state)
+{
+    (void)state;
+    weft_arena_init(&arena, &chunks, 4 * KIB);
+    assert_non_null(weft_arena_alloc(&arena, 0));
+    assert_int_equal(account->refused, 0);
+    weft_arena_reset(&arena);
+}
+
+static void little_takes_4_kib_and_much_moves_up(void **state)
+{
+    (void)state;
+    weft_arena_init(&arena, &chunks, 4 * MIB);
+    assert_non_null(weft_arena_alloc(&arena, 100));
+    assert_int_equal(arena.held, 4 * KIB);
+    assert_non_null(weft_arena_alloc(&arena, 5 * KIB));
+    assert_int_equal(arena.held, 68 * KIB);
+    assert_non_null(weft_arena_alloc(&arena, 100 * KIB));
+    assert_int_equal(arena.held, 68 * KIB + MIB);
+    assert_int_equal(out(0), 1);
+    assert_int_equal(out(1), 1);
+    assert_int_equal(out(2), 1);
+    weft_arena_reset(&arena);
+
+    /* many small ones: a few of a size, then the next */
+    for (size_t i = 0; i < 3 * KIB; i++)
+        assert_non_null(weft_arena_alloc(&arena, KIB));
+    assert_in_range(out(0), 1, 8);
+    assert_in_range(out(1), 1, 8);
+    assert_in_range(out(2), 1, 4);
+    weft_arena_reset(&arena);
+    assert_int_equal(out(0) + out(1) + out(2), 0);
+    assert_int_equal(arena.held, 0);
+    assert_int_equal(arena.asked, 0);
+}
+
+static void the_cap_holds_and_is_counted(void **state)
+{
+    (void)state;
+    weft_arena_init(&arena, &chunks, 16 * KIB);
+    size_t got = 0;
+    while (weft_arena_alloc(&arena, KIB) != NULL)
+        got++;
+    assert_in_range(got, 10, 16); /* headers take a little */
+    assert_true(arena.held <= 16 * KIB);
+    assert_int_equal(account->refused, 1);
+    assert_null(weft_arena_alloc(&arena, 16 * KIB));
+    weft_arena_reset(&arena);
+    assert_non_null(weft_arena_alloc(&arena, KIB)); /* the cap is the arena's, reset or not */
+    weft_arena_reset(&arena);
+}
+
+static void a_cap_of_zero_gives_nothing(void **state)
+{
+    (void)state;
+    weft_arena_init(&arena, &chunks, 0);
+    assert_null(weft_arena_alloc(&arena, 1));
+    assert_int_equal(account->refused, 1);
+    weft_arena_reset(&arena);
+}
+
+static void no_chunk_is_as_large_as_that(void **state)
+{
+    (void)state;
+    weft_arena_init(&arena, &chunks, 8 * MIB);
+    assert_null(weft_arena_alloc(&arena, MIB)); /* its header does not fit besides */
+    assert_null(weft_arena_alloc(&arena, SIZE_MAX));
+    assert_null(weft_arena_alloc(&arena, SIZE_MAX / 2 - 7));
+    assert_non_null(weft_arena_alloc(&arena, MIB - 64));
+    weft_arena_reset(&arena);
+}
+
+static void near_the_cap_a_smaller_chunk_still_fits(void **state)
+{
+    (void)state;
+    weft_arena_init(&arena, &chunks, 24 * KIB); /* less than one of the next size */
+    for (size_t i = 0; i < 6; i++)
+        assert_non_null(weft_arena_alloc(&arena, 4 * KIB - 32));
+    assert_int_equal(arena.held, 24 * KIB);
+    weft_arena_reset(&arena);
+}
+
+static void rewind_forgets_what_came_after_the_mark(void **state)
+{
+    (void)state;
+    weft_arena_init(&arena, &chunks, 4 * MIB);
+    struct weft_arena_mark empty = weft_arena_mark(&arena);
+    char *kept = weft_arena_alloc(&arena, 100);
+    memset(kept, 'k', 100);
+    struct weft_arena_mark mark = weft_arena_mark(&arena);
+    char *next = weft_arena_alloc(&arena, 100);
+    for (int round = 0; round < 1000; round++) {
+        weft_arena_rewind(&arena, mark);
+        assert_int_equal(arena.held, 4 * KIB);
+        assert_ptr_equal(weft_arena_alloc(&arena, 100), next); /* the same place again */
+        assert_non_null(weft_arena_alloc(&arena, 50 * KIB));
+        assert_non_null(weft_arena_alloc(&arena, 500 * KIB));
+    }
+    assert_int_equal(kept[0], 'k');
+    assert_int_equal(kept[99], 'k');
+    weft_arena_rewind(&arena, empty);
+    assert_int_equal(arena.held, 0);
+    assert_int_equal(account->used, 0);
+    assert_non_null(weft_arena_alloc(&arena, 1)); /* usable afterwards */
+    weft_arena_reset(&arena);
+}
+
+static void reset_puts_each_chunk_once(void **state)
+{
+    (void)state;
+    weft_arena_init(&arena, &chunks, 4 * MIB);
+    for (int round = 0; round < 3; round++) {
+        for (int i = 0; i < 3000; i++)
+            assert_non_null(weft_arena_alloc(&arena, 500));
+        /* O(chunks), not O(allocations): that there are few of them is the point */
+        assert_in_range(out(0) + out(1) + out(2), 1, 20);
+        weft_arena_reset(&arena);
+        assert_int_equal(out(0) + out(1) + out(2), 0);
+    }
+    assert_in_range(chunks.pools[2].fresh, 1, 3); /* later rounds took the same chunks again */
+}
+
+static void promises_never_pass_the_share(void **state)
+{
+    (void)state;
+    assert_int_equal(weft_chunks_reserve(&chunks, 8 * MIB - 1), 0);
+    assert_int_equal(weft_chunks_reserve(&chunks, 2), WEFT_EBUDGET);
+    assert_int_equal(weft_chunks_reserve(&chunks, SIZE_MAX), WEFT_EBUDGET);
+    assert_int_equal(account->refused, 2);
+    assert_int_equal(weft_chunks_reserve(&chunks, 1), 0);
+    assert_int_equal(weft_chunks_reserve(&chunks, 1), WEFT_EBUDGET);
+    weft_chunks_unreserve(&chunks, 8 * MIB);
+    assert_int_equal(chunks.promised, 0);
+}
+
+/* Whatever mix of sizes fills the share: what was promised is there. */
+static void a_promise_is_kept_in_any_mix(void **state)
+{
+    (void)state;
+    const size_t pieces[] = {4 * KIB - 32, 64 * KIB - 32, MIB - 32};
+    for (size_t p = 0; p < WEFT_COUNT_OF(pieces); p++) {
+        size_t got = 0;
+        weft_arena_init(&arena, &chunks, 8 * MIB);
+        assert_int_equal(weft_chunks_reserve(&chunks, 8 * MIB), 0);
+        while (weft_arena_alloc(&arena, pieces[p]) != NULL)
+            got += pieces[p];
+        assert_true(got >= 7 * MIB);
+        assert_true(arena.held <= 8 * MIB);
+        assert_true(account->used <= account->reserved);
+        weft_arena_reset(&arena);
+        weft_chunks_unreserve(&chunks, 8 * MIB);
+    }
+}
+
+static void trim_gives_back_what_nobody_holds(void **state)
+{
+    (void)state;
+    weft_arena_init(&arena, &chunks, 4 * MIB);
+    assert_non_null(weft_arena_alloc(&arena, 100));
+    assert_non_null(weft_arena_alloc(&arena, 900 * KIB));
+    weft_arena_reset(&arena);
+    assert_int_equal(weft_chunks_trim(&chunks), MIB + 4 * KIB);
+    assert_int_equal(account->committed, 0);
+    assert_int_equal(weft_chunks_trim(&chunks), 0);
+}
+
+static void the_store_reserves_its_formula(void **state)
+{
+    (void)state;
+    assert_int_equal(account->reserved, weft_chunks_bytes(8 * MIB));
+    assert_in_range(weft_chunks_bytes(8 * MIB), 8 * MIB, 8 * MIB + 32 * KIB);
+    struct weft_ledger small;
+    struct weft_account *owner = NULL;
+    struct weft_chunks none = {0};
+    assert_int_equal(weft_ledger_init(&small, MIB), 0);
+    assert_int_equal(weft_account_open(&small, "small", 0, &owner), 0);
+    assert_int_equal(weft_chunks_init(&none, owner, MIB), WEFT_EBUDGET);
+    assert_int_equal(owner->reserved, 0);
+    weft_chunks_fini(&none); /* half-made ones too */
+    weft_ledger_fini(&small);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+#define ARENA_TEST(name) cmocka_unit_test_setup_teardown(name, open_store, close_store)
+        ARENA_TEST(nothing_is_held_before_the_first_allocation),
+        ARENA_TEST(every_allocation_is_aligned_and_apart),
+        ARENA_TEST(zero_bytes_are_an_allocation),
+        ARENA_TEST(little_takes_4_kib_and_much_moves_up),
+        ARENA_TEST(the_cap_holds_and_is_counted),
+        ARENA_TEST(a_cap_of_zero_gives_nothing),
+        ARENA_TEST(no_chunk_is_as_large_as_that),
+        ARENA_TEST(near_the_cap_a_smaller_chunk_still_fits),
+        ARENA_TEST(rewind_forgets_what_came_after_the_mark),
+        ARENA_TEST(reset_puts_each_chunk_once),
+        ARENA_TEST(promises_never_pass_the_share),
+        ARENA_TEST(a_promise_is_kept_in_any_mix),
+        ARENA_TEST(trim_gives_back_what_nobody_holds),
+        ARENA_TEST(the_store_reserves_its_formula),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -12,6 +12,7 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#pragma GCC visibility push(default)
 
 typedef struct weft_app weft_app;
 typedef struct weft_group weft_group;
@@ -36,7 +37,7 @@ void weft_app_free(weft_app *app);
 /** The first mistake made while setting up; NULL: none. */
 const char *weft_app_error(const weft_app *app);
 
-/** Routes: "/users/{id:u64}", "/file/{path:^.*$}", "/x/:name", "/a/" and "*" (docs/routing.md). */
+/** Routes: "/users/{id:u64}", "/file/{path:^.*$}", "/x/:name", "/a/" and "*" at the end. */
 void weft_get(weft_app *app, const char *pattern_z, weft_handler_fn handler);
 void weft_post(weft_app *app, const char *pattern_z, weft_handler_fn handler);
 void weft_put(weft_app *app, const char *pattern_z, weft_handler_fn handler);
@@ -59,9 +60,10 @@ void weft_group_use(weft_group *group, weft_handler_fn before, weft_after_fn aft
 void weft_group_route(weft_group *group, const char *method_z, const char *pattern_z,
                       weft_handler_fn handler, const weft_route_opts *opts);
 
-/** Built-in middleware, switched on and off by settings (docs/middleware.md). */
+/** Built-in middleware: X-Request-ID on every answer; errors as JSON, {"status":404,"error":"Not
+ *  Found"}. (Access log and CORS are settings: log.access, cors.origin.) */
 void weft_use_request_id(weft_app *app);
-void weft_use_recover(weft_app *app, const char *json_or_text_z);
+void weft_use_recover(weft_app *app);
 
 /** A setting by its name ("port", "http.buffer_bytes"), as text; flags, environment and file still
  *  override it. */
@@ -88,6 +90,7 @@ int weft_main(weft_app *app, int argc, char **argv);
 int weft_run(weft_app *app);
 void weft_app_stop(weft_app *app);
 
+#pragma GCC visibility pop
 #ifdef __cplusplus
 }
 #endif

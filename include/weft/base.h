@@ -16,7 +16,7 @@ extern "C" {
 #endif
 #pragma GCC visibility push(default) /* in each public header: what libweft.so exports */
 
-/** A result that may not be dropped: a wanted ignore is spelled (void) with a reason. */
+/** A result that may not be dropped: a wanted ignore is spelled weft_ignore(), with a reason. */
 #define WEFT_CHECK __attribute__((warn_unused_result))
 
 /** Result of almost every call: 0 is good, 1 (WEFT_NEXT) a middleware's "go on", -1..-4095 a
@@ -44,6 +44,17 @@ typedef struct weft_str {
 
 /** A static slice from a string literal: never copied, valid for ever. */
 #define WEFT_S(literal) ((weft_str){"" literal, sizeof(literal) - 1})
+
+static inline bool weft_equal(weft_str a, weft_str b)
+{
+    return a.len == b.len && (a.len == 0 || __builtin_memcmp(a.ptr, b.ptr, a.len) == 0);
+}
+
+/** Drop a result on purpose; the reason stands beside it. */
+static inline void weft_ignore(weft_rc rc)
+{
+    (void)rc;
+}
 
 /** Return early when a call failed. The only macro here that hides a return. */
 #define WEFT_TRY(call)                                                                             \

@@ -13,6 +13,7 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#pragma GCC visibility push(default)
 
 typedef struct weft_req weft_req;
 
@@ -62,7 +63,7 @@ uint64_t weft_param_u64(const weft_req *rq, const char *name_z);
 /** The next piece of the body, where it lies: borrowed until the next call. Waits.
  *  out      empty at the end
  *  returns  0; WEFT_ELIMIT (longer than the route allows), WEFT_ESYNTAX (bad chunks), WEFT_EEOF (the
- *           client stopped in the middle), WEFT_EDEADLINE (too slow), WEFT_ECANCELED, WEFT_EFULL */
+ *           client stopped in the middle), WEFT_ESLOW, WEFT_ECANCELED, WEFT_EFULL */
 WEFT_CHECK weft_rc weft_read_body(weft_req *rq, weft_str *out);
 
 /** The whole body, in the arena, until the request ends. Waits.
@@ -110,6 +111,9 @@ WEFT_CHECK weft_rc weft_wait_fd(weft_req *rq, int fd, uint32_t events, uint64_t 
  *  returns  0; WEFT_EFULL (the pool's queue, or the tasks that may wait), WEFT_ECANCELED */
 WEFT_CHECK weft_rc weft_offload(weft_req *rq, void (*fn)(void *arg), void *arg);
 
+/** Seconds since 1970, as of this turn of the worker's loop: no system call. */
+uint64_t weft_now_s(const weft_req *rq);
+
 /** Is the client gone, or the request canceled? A handler that computes for long may ask. */
 bool weft_closed(const weft_req *rq);
 
@@ -137,6 +141,7 @@ void *weft_slot_at(weft_req *rq, const struct weft_slot_def *def);
     }
 #define weft_slot(rq, name) ((weft_slot_type_##name *)weft_slot_at((rq), &weft_slot_##name))
 
+#pragma GCC visibility pop
 #ifdef __cplusplus
 }
 #endif

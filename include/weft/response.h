@@ -16,6 +16,7 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#pragma GCC visibility push(default)
 
 /** Answer with text/plain; body static or borrowed until the request ends.
  *  returns  0; WEFT_ESTATE: answered already */
@@ -36,6 +37,12 @@ WEFT_CHECK weft_rc weft_reply_give(weft_req *rq, int status, weft_str type, weft
  *  here. The descriptor is closed when the request ends, in every case. */
 WEFT_CHECK weft_rc weft_reply_file(weft_req *rq, int status, weft_str type, int fd, uint64_t offset,
                                    uint64_t len);
+
+/** Answer with the file at path (decoded; leading slashes are dropped) below the setting `root`: 200, or
+ *  404 "File not found" for what is not there, is no regular file, or would leave the root by any
+ *  spelling, or 403.
+ *  returns  0; WEFT_EFULL, WEFT_ECANCELED (a cold name is looked up by the offload pool: a wait) */
+WEFT_CHECK weft_rc weft_file(weft_req *rq, weft_str path);
 
 /** Answer with a status alone, body empty. */
 WEFT_CHECK weft_rc weft_status(weft_req *rq, int status);
@@ -58,6 +65,7 @@ uint64_t weft_answered_bytes(const weft_req *rq);
  *  returns  0, WEFT_ESTATE, WEFT_ENOTSUP (another protocol) */
 WEFT_CHECK weft_rc weft_raw(weft_req *rq, weft_str bytes);
 
+#pragma GCC visibility pop
 #ifdef __cplusplus
 }
 #endif

@@ -12,6 +12,7 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#pragma GCC visibility push(default)
 
 /** Start: the head is queued, it leaves with the first full block or weft_flush().
  *  returns  0; WEFT_ESTATE (answered already), WEFT_EFULL (no block, or as many tasks wait as may) */
@@ -36,6 +37,7 @@ WEFT_CHECK weft_rc weft_trailer(weft_req *rq, weft_str name, weft_str value);
 /** Finish the body. */
 WEFT_CHECK weft_rc weft_end(weft_req *rq);
 
+#pragma GCC visibility pop
 #ifdef __cplusplus
 }
 #endif

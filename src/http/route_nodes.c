@@ -49,7 +49,8 @@ static weft_rc add_job(struct maker *m, struct job job, uint32_t *out)
 
 static void put_bytes(uint64_t *words, const char *bytes, size_t len)
 {
-    memcpy(words, bytes, len);
+    if (len > 0) /* an empty slice may have no address */
+        memcpy(words, bytes, len);
     words[0] = le64toh(words[0]);
     words[1] = le64toh(words[1]);
 }

@@ -32,6 +32,7 @@ weft_rc weft_slots_init(struct weft_slots *slots, struct weft_account *account, 
     WEFT_TRY(weft_account_map(account, weft_slots_bytes(count), &table));
     *slots = (struct weft_slots){.table = table, .count = count, .account = account};
     slots->free = WEFT_POOL_NONE;
+    account->unit_bytes = sizeof(struct weft_slot);
     return 0;
 }
 
@@ -82,6 +83,12 @@ static struct weft_conn *conn_of(struct weft_loop *loop, const struct weft_slot 
     return weft_pool_at(&loop->conns, slot->active);
 }
 
+static void expired(struct weft_timer *timer)
+{
+    struct weft_conn *conn = WEFT_CONTAINER_OF(timer, struct weft_conn, timer);
+    conn->protocol->expired(conn);
+}
+
 struct weft_conn *weft_conn_wake(struct weft_loop *loop, const struct weft_transport *transport,
                                  const struct weft_protocol *protocol, uint32_t slot)
 {
@@ -94,7 +101,7 @@ struct weft_conn *weft_conn_wake(struct weft_loop *loop, const struct weft_trans
     conn->loop = loop;
     conn->slot = slot;
     conn->index = index;
-    conn->timer = (struct weft_timer){0};
+    conn->timer = (struct weft_timer){.fire = expired};
     conn->message = (struct msghdr){0};
     conn->file = -1;
     conn->file_left = 0;

@@ -121,6 +121,7 @@ weft_rc weft_tasks_init(struct weft_tasks *tasks, struct weft_account *account, 
         return WEFT_ENOMEM;
     }
     tasks->count = count;
+    account->unit_bytes = tasks->stack_bytes;
     tasks->stacks = stacks;
     tasks->free_list = (uint32_t *)(void *)list;
     return 0;
@@ -309,7 +310,8 @@ size_t weft_tasks_high_water(const struct weft_tasks *tasks)
     size_t deepest = 0;
     size_t pages = tasks->stack_bytes / WEFT_PAGE_BYTES;
     unsigned char resident[256];
-    for (uint32_t i = 0; i < tasks->fresh && pages <= sizeof(resident); i++) {
+    uint32_t fresh = atomic_load_explicit(&tasks->fresh, memory_order_acquire);
+    for (uint32_t i = 0; i < fresh && pages <= sizeof(resident); i++) {
         char *stack = tasks->stacks + i * stride(tasks) + WEFT_TASK_GUARD_BYTES;
         if (mincore(stack, tasks->stack_bytes, resident) != 0)
             continue;

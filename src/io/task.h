@@ -38,7 +38,7 @@ struct weft_tasks {
     char *stacks;            /* owned: one reservation, guard below each stack */
     size_t stack_bytes;      /* usable bytes of each, whole pages */
     uint32_t count;          /* stacks, one kept back for tasks that do not wait */
-    uint32_t fresh;          /* stacks [fresh, count) were never used */
+    _Atomic uint32_t fresh;  /* stacks [fresh, count) were never used */
     uint32_t free_count;
     uint32_t waiting;        /* tasks that wait now */
     uint32_t *free_list;     /* owned: mapped with the stacks */

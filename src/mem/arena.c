@@ -37,6 +37,7 @@ weft_rc weft_chunks_init(struct weft_chunks *chunks, struct weft_account *accoun
     for (size_t i = 0; i < WEFT_CHUNK_CLASSES && rc == 0; i++)
         rc = weft_pool_init_within(&chunks->pools[i], account, chunk_bytes[i],
                                    class_count(elastic, i));
+    account->unit_bytes = 0; /* slots of three sizes */
     if (rc != 0)
         weft_chunks_fini(chunks);
     return rc;

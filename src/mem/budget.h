@@ -19,6 +19,7 @@
 struct weft_account {
     const char *name_z; /* borrowed: static */
     uint32_t worker;    /* index; WEFT_ACCOUNT_PROCESS when shared by all */
+    size_t unit_bytes;  /* size of one slot, for owners of equal ones; 0 else. Set at start */
     _Atomic size_t reserved;
     _Atomic size_t committed; /* touched so far, not yet given back to the system */
     _Atomic size_t used;

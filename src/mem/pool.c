@@ -41,6 +41,7 @@ weft_rc weft_pool_init_within(struct weft_pool *pool, struct weft_account *accou
     *pool = (struct weft_pool){.magic = WEFT_POOL_MAGIC, .slots = slots, .account = account};
     pool->slot_bytes = (uint32_t)WEFT_ALIGN_UP(slot_bytes, (size_t)16);
     pool->slot_count = (uint32_t)slot_count;
+    account->unit_bytes = pool->slot_bytes;
     pool->free_list = (uint32_t *)(void *)(slots + slots_bytes(slot_bytes, slot_count));
     return 0;
 }

@@ -1,0 +1,13 @@
+/* demo.c - all demo routes together. */
+#include "demo.h"
+
+void weft_demo_routes(weft_app *app)
+{
+    weft_demo_text(app);
+    weft_demo_json(app);
+    weft_demo_user(app);
+    weft_demo_echo(app);
+    weft_demo_stream(app);
+    weft_demo_memory(app);
+    weft_demo_files(app, "/file/{file:^.*$}");
+}

@@ -1,0 +1,25 @@
+/* demo.h - the demo's routes, one file each; `weft demo` and the tests serve them.
+ *
+ * Lifetime: called once while an application is set up.
+ * Threads:  one.
+ * Memory:   none.
+ */
+#ifndef WEFT_EXAMPLES_DEMO_H
+#define WEFT_EXAMPLES_DEMO_H
+
+#include <weft/weft.h>
+
+/** All of the below. */
+void weft_demo_routes(weft_app *app);
+
+void weft_demo_text(weft_app *app);   /* /  /efficient  /health */
+void weft_demo_json(weft_app *app);   /* /json */
+void weft_demo_user(weft_app *app);   /* /user/{id:u64} */
+void weft_demo_echo(weft_app *app);   /* POST /echo */
+void weft_demo_stream(weft_app *app); /* /stream */
+void weft_demo_memory(weft_app *app); /* /memory-test */
+
+/** Files below the setting `root`, or the bundled ones: /file/{file:^.*$} in the demo. */
+void weft_demo_files(weft_app *app, const char *pattern_z);
+
+#endif

@@ -1,0 +1,277 @@
+/* app.c - see app.h. Mistakes are kept and told once, when it is started: setting up is a list of plain
+ * calls without a result to check. */
+#include "app/app.h"
+#include "app/params.h"
+#include "base/fmt.h"
+#include "http/middleware.h"
+#include <stdlib.h>
+
+static void mistake(weft_app *app, const char *format, ...) WEFT_PRINTF(2, 3);
+static void mistake(weft_app *app, const char *format, ...)
+{
+    if (app->error[0] != 0)
+        return; /* the first one is the one to mend */
+    va_list args;
+    va_start(args, format);
+    size_t len = weft_vfmt(app->error, sizeof(app->error) - 1, format, args);
+    app->error[WEFT_MIN(len, sizeof(app->error) - 1)] = 0;
+    va_end(args);
+}
+
+/* Heap that lives as long as the application. */
+static void *keep(weft_app *app, size_t bytes)
+{
+    struct weft_app_piece *piece = malloc(WEFT_ALIGN_UP(sizeof(*piece), (size_t)16) + bytes);
+    if (piece == NULL)
+        return NULL;
+    piece->next = atomic_load(&app->pieces);
+    while (!atomic_compare_exchange_weak(&app->pieces, &piece->next, piece))
+        ;
+    return (char *)piece + WEFT_ALIGN_UP(sizeof(*piece), (size_t)16);
+}
+
+static const char *keep_z(weft_app *app, const char *text_z)
+{
+    size_t bytes = strlen(text_z) + 1;
+    char *copy = keep(app, bytes);
+    return copy == NULL ? "" : memcpy(copy, text_z, bytes);
+}
+
+weft_str weft_app_dup(weft_app *app, weft_str text)
+{
+    char *copy = keep(app, text.len);
+    if (copy == NULL)
+        return (weft_str){0};
+    if (text.len > 0)
+        memcpy(copy, text.ptr, text.len);
+    return weft_str_make(copy, text.len);
+}
+
+weft_app *weft_app_new(void)
+{
+    weft_app *app = calloc(1, sizeof(*app));
+    if (app == NULL)
+        return NULL;
+    if (weft_router_create(&app->router) != 0) {
+        free(app);
+        return NULL;
+    }
+    weft_config_defaults(&app->config);
+    return app;
+}
+
+void weft_app_free(weft_app *app)
+{
+    if (app == NULL)
+        return;
+    weft_router_destroy(app->router);
+    struct weft_app_piece *piece = atomic_load(&app->pieces);
+    while (piece != NULL) {
+        struct weft_app_piece *next = piece->next;
+        free(piece);
+        piece = next;
+    }
+    free(app);
+}
+
+const char *weft_app_error(const weft_app *app)
+{
+    return app->error[0] == 0 ? NULL : app->error;
+}
+
+/* ---- routes ---- */
+
+static void set_opts(weft_app *app, struct weft_route *route, const weft_route_opts *opts)
+{
+    static const weft_route_opts none = {.size = sizeof(none)};
+    if (opts == NULL)
+        opts = &none;
+    if (opts->size != sizeof(*opts)) {
+        mistake(app, "route %.*s: options of another version of weft (use WEFT_ROUTE_OPTS)",
+                (int)route->pattern.len, route->pattern.ptr);
+        return;
+    }
+    route->memory_bytes = opts->memory;
+    route->body_bytes_max = opts->body_unlimited ? UINT64_MAX : opts->body;
+    route->deadline_ms = opts->deadline_ms;
+    app->memory_max = WEFT_MAX(app->memory_max, opts->memory);
+    app->stack_max = WEFT_MAX(app->stack_max, (size_t)opts->stack);
+}
+
+static void add_route(weft_app *app, const struct weft_chain *chain, const char *method_z,
+                      weft_str pattern, weft_handler_fn handler, const weft_route_opts *opts)
+{
+    weft_assert(handler != NULL);
+    struct weft_app_route *kept = keep(app, sizeof(*kept));
+    if (kept == NULL) {
+        mistake(app, "out of memory at route %.*s", (int)pattern.len, pattern.ptr);
+        return;
+    }
+    kept->next = app->routes;
+    app->routes = kept;
+    struct weft_route *route = &kept->route;
+    *route = (struct weft_route){.handler = handler, .chain = *chain, .pattern = pattern};
+    route->method = weft_str_z(keep_z(app, method_z));
+    route->index = app->route_count++;
+    app->route_bytes += sizeof(*kept) + pattern.len;
+    set_opts(app, route, opts);
+    char why[256] = "";
+    enum weft_method method = weft_method_from(route->method);
+    weft_rc rc = weft_router_add(app->router, method,
+                                 method == WEFT_METHOD_OTHER ? route->method : (weft_str){0},
+                                 pattern, route, why, sizeof(why));
+    if (rc != 0)
+        mistake(app, "%s", why);
+}
+
+void weft_route(weft_app *app, const char *method_z, const char *pattern_z, weft_handler_fn handler,
+                const weft_route_opts *opts)
+{
+    add_route(app, &app->chain, method_z, weft_str_z(keep_z(app, pattern_z)), handler, opts);
+}
+
+void weft_get(weft_app *app, const char *pattern_z, weft_handler_fn handler)
+{
+    weft_route(app, "GET", pattern_z, handler, NULL);
+}
+
+void weft_post(weft_app *app, const char *pattern_z, weft_handler_fn handler)
+{
+    weft_route(app, "POST", pattern_z, handler, NULL);
+}
+
+void weft_put(weft_app *app, const char *pattern_z, weft_handler_fn handler)
+{
+    weft_route(app, "PUT", pattern_z, handler, NULL);
+}
+
+void weft_delete(weft_app *app, const char *pattern_z, weft_handler_fn handler)
+{
+    weft_route(app, "DELETE", pattern_z, handler, NULL);
+}
+
+/* ---- middleware and groups ---- */
+
+static void use(weft_app *app, struct weft_chain *chain, weft_handler_fn before, weft_after_fn after)
+{
+    if (weft_chain_add(chain, before, after) != 0)
+        mistake(app, "more than %d middlewares on one route", WEFT_CHAIN_MAX);
+}
+
+void weft_use(weft_app *app, weft_handler_fn before, weft_after_fn after)
+{
+    use(app, &app->chain, before, after);
+}
+
+void weft_use_request_id(weft_app *app)
+{
+    use(app, &app->chain, weft_request_id_before, NULL);
+}
+
+void weft_use_recover(weft_app *app)
+{
+    use(app, &app->chain, NULL, weft_recover_json_after);
+}
+
+weft_group *weft_app_group(weft_app *app, const char *prefix_z)
+{
+    if (app->group_count == WEFT_APP_GROUPS_MAX) {
+        mistake(app, "more than %d route groups, at %s", WEFT_APP_GROUPS_MAX, prefix_z);
+        return &app->groups[WEFT_APP_GROUPS_MAX - 1];
+    }
+    weft_group *group = &app->groups[app->group_count++];
+    group->app = app;
+    group->prefix = weft_str_z(keep_z(app, prefix_z));
+    group->chain = app->chain;
+    return group;
+}
+
+void weft_group_use(weft_group *group, weft_handler_fn before, weft_after_fn after)
+{
+    use(group->app, &group->chain, before, after);
+}
+
+void weft_group_route(weft_group *group, const char *method_z, const char *pattern_z,
+                      weft_handler_fn handler, const weft_route_opts *opts)
+{
+    weft_app *app = group->app;
+    size_t len = group->prefix.len + strlen(pattern_z);
+    char *pattern = keep(app, len);
+    if (pattern == NULL) {
+        mistake(app, "out of memory at route %s", pattern_z);
+        return;
+    }
+    memcpy(pattern, group->prefix.ptr, group->prefix.len);
+    memcpy(pattern + group->prefix.len, pattern_z, len - group->prefix.len);
+    add_route(app, &group->chain, method_z, weft_str_make(pattern, len), handler, opts);
+}
+
+/* ---- settings ---- */
+
+/* What settings switch on stands before everything else: the log sees all, CORS answers preflights. */
+static void wrap(weft_app *app, struct weft_chain *chain)
+{
+    bool log = app->config.log_access != WEFT_CONFIG_ACCESS_OFF;
+    bool cors = app->config.cors_origin[0] != 0;
+    struct weft_chain own = *chain;
+    *chain = (struct weft_chain){0};
+    if (log || cors)
+        use(app, chain, cors ? weft_cors_before : NULL, log ? weft_access_log_after : NULL);
+    for (uint32_t i = 0; i < own.count; i++)
+        use(app, chain, own.links[i].before, own.links[i].after);
+}
+
+static void wrap_routes(weft_app *app)
+{
+    wrap(app, &app->chain);
+    for (struct weft_app_route *at = app->routes; at != NULL; at = at->next)
+        wrap(app, &at->route.chain);
+}
+
+void weft_app_apply_config(weft_app *app)
+{
+    const struct weft_config *config = &app->config;
+    uint64_t body = config->request_body_bytes_max != 0 ? config->request_body_bytes_max : UINT64_MAX;
+    for (struct weft_app_route *at = app->routes; at != NULL; at = at->next) {
+        struct weft_route *route = &at->route;
+        if (route->memory_bytes == 0)
+            route->memory_bytes = config->route_memory_bytes;
+        if (route->body_bytes_max == 0)
+            route->body_bytes_max = body;
+        if (route->deadline_ms == 0)
+            route->deadline_ms = config->timeouts_request_ms;
+    }
+    if (config->log_access != WEFT_CONFIG_ACCESS_OFF || config->cors_origin[0] != 0)
+        wrap_routes(app);
+}
+
+void weft_app_set(weft_app *app, const char *name_z, const char *value_z)
+{
+    if (weft_param_find(weft_str_z(name_z), WEFT_PARAM_SPELL_KEY) == NULL) {
+        mistake(app, "weft_app_set: there is no setting '%s'", name_z);
+        return;
+    }
+    if (app->setting_count == WEFT_APP_SETTINGS_MAX) {
+        mistake(app, "weft_app_set: more than %d settings", WEFT_APP_SETTINGS_MAX);
+        return;
+    }
+    app->settings[app->setting_count++] =
+        (struct weft_app_setting){keep_z(app, name_z), keep_z(app, value_z)};
+}
+
+void weft_app_host(weft_app *app, const char *host_z)
+{
+    weft_app_set(app, "host", host_z);
+}
+
+void weft_app_port(weft_app *app, uint16_t port)
+{
+    char text[WEFT_U64_TEXT_BYTES + 1] = {0};
+    (void)weft_u64_to_text(text, port); /* zeroed: ends where it ends */
+    weft_app_set(app, "port", port == 0 ? "auto" : text);
+}
+
+void weft_app_user(weft_app *app, void *user)
+{
+    app->user = user;
+}

@@ -1,0 +1,63 @@
+/* app.h - an application while it is set up: its routes, middleware and settings.
+ *
+ * Lifetime: weft_app_new() to weft_app_free().
+ * Threads:  one, until it runs; then read-only.
+ * Memory:   heap, while the server starts.
+ */
+#ifndef WEFT_APP_APP_H
+#define WEFT_APP_APP_H
+
+#include <weft/app.h>
+#include "app/config.h"
+#include "http/service.h"
+
+#define WEFT_APP_SETTINGS_MAX 32
+#define WEFT_APP_GROUPS_MAX   64
+#define WEFT_APP_ERROR_BYTES  512
+
+struct weft_app_setting {
+    const char *name_z;  /* owned */
+    const char *value_z; /* owned */
+};
+
+struct weft_group {
+    weft_app *app;
+    weft_str prefix; /* owned */
+    struct weft_chain chain; /* of the application at the time, then its own */
+};
+
+/* Kept pieces of heap: what routes are made of, and what weft_app_dup() promoted. */
+struct weft_app_piece {
+    struct weft_app_piece *next;
+};
+
+struct weft_server; /* app/server.h */
+
+struct weft_app_route {
+    struct weft_route route;
+    struct weft_app_route *next; /* borrowed: lives as long as the application */
+};
+
+struct weft_app {
+    struct weft_router *router; /* owned */
+    struct weft_chain chain;    /* for the next route */
+    struct weft_app_route *routes; /* newest first */
+    uint32_t route_count;
+    size_t route_bytes;
+    size_t memory_max; /* of all routes */
+    size_t stack_max;
+    struct weft_group groups[WEFT_APP_GROUPS_MAX];
+    uint32_t group_count;
+    struct weft_app_setting settings[WEFT_APP_SETTINGS_MAX];
+    uint32_t setting_count;
+    _Atomic(struct weft_app_piece *) pieces; /* owned */
+    void *user;                     /* borrowed */
+    struct weft_config config;
+    _Atomic(struct weft_server *) server; /* borrowed: while it runs */
+    char error[WEFT_APP_ERROR_BYTES];
+};
+
+/** Give routes what they did not name themselves, once the settings are known. */
+void weft_app_apply_config(weft_app *app);
+
+#endif

@@ -1,0 +1,190 @@
+/* command.c - the command line of an application: serve, plan, check, settings, docs, --help. */
+#include <weft/app.h>
+#include "app/params.h"
+#include "app/server.h"
+#include "base/log.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+struct command {
+    const char *name_z;
+    const char *help_z;
+    int (*run)(weft_app *app);
+};
+
+static int usage_error(const char *program_z, const char *word_z)
+{
+    fprintf(stderr, "weft: there is no command '%s'; see %s --help\n", word_z, program_z);
+    return WEFT_EXIT_CONFIG;
+}
+
+/* ---- from settings to a plan ---- */
+
+static bool make_plan(weft_app *app, struct weft_machine *machine, struct weft_plan *plan,
+                      struct weft_config_errors *errors, int *out_exit)
+{
+    struct weft_plan_app needs;
+    weft_machine_read(machine, "/");
+    (void)weft_machine_raise_nofile(); /* what it is then is what the plan counts with */
+    weft_app_apply_config(app);
+    weft_rc rc = weft_server_describe(app, &needs);
+    if (rc == 0)
+        rc = weft_plan_make(plan, &app->config, machine, &needs, errors);
+    weft_config_errors_print(stderr, errors);
+    if (rc != 0 && errors->error_count == 0)
+        fprintf(stderr, "weft: %s\n", weft_rc_text(rc));
+    *out_exit = rc == 0 ? WEFT_EXIT_GOOD : WEFT_EXIT_CONFIG;
+    return rc == 0;
+}
+
+static void set_log_level(const struct weft_config *config)
+{
+    static const enum weft_log_level levels[] = {WEFT_LOG_ERROR, WEFT_LOG_WARN, WEFT_LOG_INFO,
+                                                 WEFT_LOG_DEBUG};
+    weft_log_set_level(levels[config->log_level]);
+}
+
+static int run_serve(weft_app *app)
+{
+    struct weft_machine machine;
+    struct weft_plan plan;
+    struct weft_config_errors errors = {0};
+    int status = WEFT_EXIT_GOOD;
+    set_log_level(&app->config);
+    if (!make_plan(app, &machine, &plan, &errors, &status))
+        return status;
+    return weft_server_run(app, &machine, &plan);
+}
+
+static int run_plan(weft_app *app)
+{
+    struct weft_machine machine;
+    struct weft_plan plan;
+    struct weft_config_errors errors = {0};
+    int status = WEFT_EXIT_GOOD;
+    if (make_plan(app, &machine, &plan, &errors, &status))
+        weft_plan_print(stdout, &plan);
+    return status;
+}
+
+static int run_check(weft_app *app)
+{
+    printf("weft: %s%sthe settings are good\n", app->config.file, app->config.file[0] ? ": " : "");
+    return WEFT_EXIT_GOOD;
+}
+
+static int run_settings(weft_app *app)
+{
+    weft_config_print(stdout, &app->config);
+    return WEFT_EXIT_GOOD;
+}
+
+static int run_docs(weft_app *app)
+{
+    (void)app;
+    weft_config_print_docs(stdout);
+    return WEFT_EXIT_GOOD;
+}
+
+static const struct command commands[] = {
+    {"serve", "serve until SIGTERM or SIGINT (a second one cuts what is left)", run_serve},
+    {"demo", "the same, with the demo routes", run_serve},
+    {"plan", "print the worst case in memory, term by term; 2 when it does not fit", run_plan},
+    {"check", "check the settings (-c FILE) and say what is wrong with them", run_check},
+    {"settings", "print the settings in force and where each comes from", run_settings},
+    {"docs", "print docs/settings.md", run_docs},
+};
+
+static const struct command *find_command(const char *name_z)
+{
+    for (size_t i = 0; i < WEFT_COUNT_OF(commands); i++)
+        if (strcmp(commands[i].name_z, name_z) == 0)
+            return &commands[i];
+    return NULL;
+}
+
+static void print_help(const char *program_z)
+{
+    printf("usage: %s [command] [-c FILE] [--setting value ...]\n\ncommands:\n", program_z);
+    for (size_t i = 0; i < WEFT_COUNT_OF(commands); i++)
+        printf("  %-10s %s\n", commands[i].name_z, commands[i].help_z);
+    printf("  %-10s %s\n  %-10s %s\n\n", "--help", "print this", "--version", "print the version");
+    weft_config_print_help(stdout);
+}
+
+/* ---- settings: flags, environment, file, the program's own, defaults ---- */
+
+static weft_rc program_settings(weft_app *app, struct weft_config_errors *errors)
+{
+    for (uint32_t i = 0; i < app->setting_count; i++) {
+        const struct weft_app_setting *setting = &app->settings[i];
+        const struct weft_param *param =
+            weft_param_find(weft_str_z(setting->name_z), WEFT_PARAM_SPELL_KEY);
+        char why[WEFT_CONFIG_ERROR_BYTES] = "";
+        if (app->config.sources[weft_param_id(param)].origin != WEFT_CONFIG_FROM_DEFAULT)
+            continue;
+        if (weft_param_set(&app->config, param, weft_str_z(setting->value_z), why, sizeof(why)) != 0)
+            weft_config_error(errors, "weft_app_set: %s: %s", setting->name_z, why);
+    }
+    return errors->error_count > 0 ? WEFT_ECONFIG : weft_config_check(&app->config, errors);
+}
+
+static int command_line(weft_app *app, int argc, char **argv)
+{
+    const struct command *command = &commands[0];
+    const char *program_z = argc > 0 ? argv[0] : "weft";
+    if (argc > 1 && argv[1][0] != '-') {
+        command = find_command(argv[1]);
+        if (command == NULL)
+            return usage_error(program_z, argv[1]);
+        argc--;
+        argv++;
+    }
+    struct weft_config_errors errors = {0};
+    weft_rc rc = weft_config_load(&app->config, argc, argv, environ, &errors);
+    if (app->config.help_wanted) {
+        print_help(program_z);
+        return WEFT_EXIT_GOOD;
+    }
+    if (app->config.version_wanted) {
+        printf("weft %s\n", WEFT_VERSION);
+        return WEFT_EXIT_GOOD;
+    }
+    if (rc == 0)
+        rc = program_settings(app, &errors);
+    weft_config_errors_print(stderr, &errors);
+    return rc == 0 ? command->run(app) : WEFT_EXIT_CONFIG;
+}
+
+int weft_main(weft_app *app, int argc, char **argv)
+{
+    if (app == NULL) {
+        fprintf(stderr, "weft: out of memory\n");
+        return WEFT_EXIT_FAILED;
+    }
+    int status = WEFT_EXIT_FAILED;
+    if (weft_app_error(app) != NULL)
+        fprintf(stderr, "weft: %s\n", weft_app_error(app));
+    else
+        status = command_line(app, argc, argv);
+    weft_app_free(app);
+    return status;
+}
+
+int weft_run(weft_app *app)
+{
+    char *none[] = {(char[]){"weft"}, NULL};
+    if (weft_app_error(app) != NULL) {
+        fprintf(stderr, "weft: %s\n", weft_app_error(app));
+        return WEFT_EXIT_FAILED;
+    }
+    return command_line(app, 1, none);
+}
+
+void weft_app_stop(weft_app *app)
+{
+    struct weft_server *server = atomic_load(&app->server);
+    if (server != NULL)
+        weft_server_stop(server);
+}

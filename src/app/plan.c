@@ -1,0 +1,251 @@
+/* plan.c - see plan.h. Each term is its module's own function of the same options that the module is
+ * started with: the plan cannot drift from what runs. */
+#include "app/plan.h"
+#include "http/middleware.h"
+
+/* Program, libraries, libc's heap while starting, the main thread's stack: measured at start as 3.4 MB
+ * resident with two workers, rounded up. */
+#define PROCESS_BYTES        ((size_t)4 << 20)
+#define THREAD_STACK_BYTES   ((size_t)64 << 10) /* touched of a worker's own stack, at most */
+#define KERNEL_CONN_BYTES    ((size_t)1536)     /* charged to a cgroup per accepted connection */
+#define FD_RESERVE           300 /* descriptors for everything but connections */
+#define ELASTIC_MIN_BYTES    ((size_t)1 << 20)
+#define ADMIN_ROUTE_BYTES    ((size_t)1 << 20)
+
+static size_t count_fixed(struct weft_plan *plan);
+
+static struct weft_plan_term *add_term(struct weft_plan *plan, const char *name_z, size_t bytes)
+{
+    weft_assert(plan->term_count < WEFT_PLAN_TERMS_MAX);
+    struct weft_plan_term *term = &plan->terms[plan->term_count++];
+    *term = (struct weft_plan_term){.name_z = name_z, .bytes = bytes};
+    return term;
+}
+
+static void add_loop_terms(struct weft_plan *plan, const struct weft_loop_options *options,
+                           uint32_t workers)
+{
+    struct weft_term terms[WEFT_LOOP_TERMS];
+    size_t count = weft_loop_terms(options, terms);
+    for (size_t i = 0; i < count; i++) {
+        struct weft_plan_term *term = add_term(plan, terms[i].name_z, workers * terms[i].bytes);
+        term->elastic = strcmp(terms[i].name_z, "arenas") == 0;
+        if (terms[i].count > 0)
+            snprintf(term->formula, sizeof(term->formula), "%u workers x %zu x %zu", workers,
+                     terms[i].count, terms[i].each);
+        else
+            snprintf(term->formula, sizeof(term->formula), "%u workers x %zu", workers,
+                     terms[i].bytes);
+    }
+}
+
+static void add_admin_terms(struct weft_plan *plan)
+{
+    struct weft_term terms[WEFT_LOOP_TERMS];
+    size_t count = weft_loop_terms(&plan->admin, terms), bytes = 0;
+    for (size_t i = 0; i < count; i++)
+        bytes += terms[i].bytes;
+    struct weft_plan_term *term = add_term(plan, "admin", bytes);
+    snprintf(term->formula, sizeof(term->formula), "the same parts for %zu connections",
+             plan->admin.connections);
+}
+
+static void add_terms(struct weft_plan *plan, const struct weft_config *config,
+                      const struct weft_plan_app *app)
+{
+    plan->term_count = 0;
+    struct weft_plan_term *term = add_term(plan, "process", PROCESS_BYTES);
+    snprintf(term->formula, sizeof(term->formula), "program, libraries, start-up heap");
+    term = add_term(plan, "routes", app->router_bytes + plan->workers * app->scratch_bytes);
+    snprintf(term->formula, sizeof(term->formula), "%zu + %u workers x %zu", app->router_bytes,
+             plan->workers, app->scratch_bytes);
+    term = add_term(plan, "threads", (plan->workers + 1 + config->offload_threads) * THREAD_STACK_BYTES);
+    snprintf(term->formula, sizeof(term->formula), "(%u workers + admin + %u offload) x %zu",
+             plan->workers, config->offload_threads, THREAD_STACK_BYTES);
+    if (config->log_access != WEFT_CONFIG_ACCESS_OFF) {
+        term = add_term(plan, "access log", plan->workers * WEFT_ACCESS_LOG_BYTES);
+        snprintf(term->formula, sizeof(term->formula), "%u workers x %zu", plan->workers,
+                 WEFT_ACCESS_LOG_BYTES);
+    }
+    if (config->admin_enabled)
+        add_admin_terms(plan);
+    add_loop_terms(plan, &plan->worker, plan->workers);
+    term = add_term(plan, "kernel", plan->connections_max * KERNEL_CONN_BYTES);
+    snprintf(term->formula, sizeof(term->formula), "%u connections x %zu, the kernel's own",
+             plan->connections_max, KERNEL_CONN_BYTES);
+}
+
+static size_t count_fixed(struct weft_plan *plan)
+{
+    size_t fixed = 0;
+    for (uint32_t i = 0; i < plan->term_count; i++)
+        if (!plan->terms[i].elastic)
+            fixed += plan->terms[i].bytes;
+    return fixed;
+}
+
+/* ---- the settings, made whole with what the machine has ---- */
+
+static uint32_t ds_of(uint32_t ms)
+{
+    return ms == 0 ? 0 : WEFT_MAX((ms + 99) / 100, 1u);
+}
+
+static uint32_t connections_max(const struct weft_config *config, const struct weft_machine *machine)
+{
+    if (config->connections_max != 0)
+        return config->connections_max;
+    uint64_t files = machine->nofile_hard;
+    uint64_t reserve = WEFT_MIN((uint64_t)FD_RESERVE, files / 4);
+    return (uint32_t)WEFT_MIN(files - reserve, (uint64_t)16777216);
+}
+
+static void worker_options(struct weft_plan *plan, const struct weft_config *config,
+                           const struct weft_plan_app *app)
+{
+    plan->worker = (struct weft_loop_options){
+        .engine = plan->engine,
+        .connections = plan->connections_max,
+        .active = config->requests_max,
+        .waiting = config->tasks_max,
+        .stack_bytes = WEFT_MAX(config->task_stack_bytes, app->route_stack_max),
+        .buffer_bytes = config->http_buffer_bytes,
+        .buffers = config->buffers_count,
+        .spare_buffers = config->buffers_spare,
+        .elastic_bytes = ELASTIC_MIN_BYTES,
+        .timer_precision_ms = config->timer_precision_ms,
+        .slot_limits = {.fresh_ds = ds_of(config->timeouts_header_ms),
+                        .idle_ds = ds_of(config->timeouts_idle_ms),
+                        .linger_ds = 20},
+        .protocol = app->protocol,
+    };
+    plan->admin = plan->worker;
+    plan->admin.engine = &weft_epoll_ops;
+    plan->admin.connections = 64;
+    plan->admin.active = 32;
+    plan->admin.waiting = 8;
+    plan->admin.buffers = 8;
+    plan->admin.spare_buffers = 8;
+    plan->admin.buffer_bytes = WEFT_MIN(config->http_buffer_bytes, (size_t)8192);
+    plan->admin.elastic_bytes = 4 * ADMIN_ROUTE_BYTES;
+}
+
+static bool is_default(const struct weft_config *config, enum weft_param_id id)
+{
+    return config->sources[id].origin == WEFT_CONFIG_FROM_DEFAULT;
+}
+
+/* Halves what the user has not set, until the sum leaves a quarter of the limit to the arenas. */
+static void scale(struct weft_plan *plan, const struct weft_config *config,
+                  const struct weft_plan_app *app)
+{
+    for (int i = 0; i < 6 && count_fixed(plan) > plan->limit / 4 * 3; i++) {
+        struct weft_loop_options *w = &plan->worker;
+        if (is_default(config, WEFT_PARAM_requests_max))
+            w->active /= 2;
+        if (is_default(config, WEFT_PARAM_tasks_max))
+            w->waiting /= 2;
+        if (is_default(config, WEFT_PARAM_buffers_spare))
+            w->spare_buffers /= 2;
+        if (is_default(config, WEFT_PARAM_connections_max) && plan->connections_max > 2048) {
+            plan->connections_max /= 2;
+            w->connections = plan->connections_max;
+        }
+        plan->scaled = true;
+        add_terms(plan, config, app);
+    }
+}
+
+static void set_limit(struct weft_plan *plan, const struct weft_config *config,
+                      const struct weft_machine *machine)
+{
+    size_t given = weft_machine_memory_limit(machine);
+    bool cgroup = machine->cgroup_limit_bytes != WEFT_MACHINE_NO_LIMIT &&
+                  machine->cgroup_limit_bytes < machine->memory_bytes;
+    plan->limit = config->memory_limit_bytes != 0 ? config->memory_limit_bytes : given;
+    if (cgroup && plan->limit >= machine->cgroup_limit_bytes) {
+        plan->limit = machine->cgroup_limit_bytes;
+        snprintf(plan->limit_source, sizeof(plan->limit_source), "the cgroup's, %s",
+                 machine->cgroup_source);
+    } else if (config->memory_limit_bytes != 0) {
+        char source[128];
+        snprintf(plan->limit_source, sizeof(plan->limit_source), "memory.limit_bytes, %s",
+                 weft_config_source_text(config, WEFT_PARAM_memory_limit_bytes, source,
+                                         sizeof(source)));
+    } else {
+        snprintf(plan->limit_source, sizeof(plan->limit_source), "half of the machine's memory");
+    }
+}
+
+static const struct weft_plan_term *largest(const struct weft_plan *plan)
+{
+    const struct weft_plan_term *found = &plan->terms[0];
+    for (uint32_t i = 1; i < plan->term_count; i++)
+        if (!plan->terms[i].elastic && plan->terms[i].bytes > found->bytes)
+            found = &plan->terms[i];
+    return found;
+}
+
+/* What is left is the arenas', up to what all requests together could ask for. */
+static weft_rc fill_elastic(struct weft_plan *plan, const struct weft_config *config,
+                            const struct weft_plan_app *app, struct weft_config_errors *errors)
+{
+    size_t cap = WEFT_MAX(app->route_memory_max, config->route_memory_bytes);
+    size_t need = WEFT_MAX(cap + 4096, ELASTIC_MIN_BYTES) * plan->workers;
+    plan->fixed = count_fixed(plan);
+    if (plan->fixed + need > plan->limit) {
+        const struct weft_plan_term *term = largest(plan);
+        weft_config_error(errors,
+                          "the memory plan does not fit: fixed terms %zu + arenas %zu > limit %zu "
+                          "(%s); the largest term is '%s' with %zu bytes (%s): make it smaller or "
+                          "raise memory.limit_bytes",
+                          plan->fixed, need, plan->limit, plan->limit_source, term->name_z,
+                          term->bytes, term->formula);
+        return WEFT_EBUDGET;
+    }
+    size_t left = (plan->limit - plan->fixed) / plan->workers;
+    size_t most = plan->worker.active * (cap + 4096);
+    size_t share = WEFT_MIN(left, most);
+    /* The chunk store's own tables come out of the share. */
+    share -= weft_chunks_bytes(share) - share;
+    plan->worker.elastic_bytes = share & ~(size_t)4095;
+    add_terms(plan, config, app);
+    for (uint32_t i = 0; i < plan->term_count; i++)
+        plan->total += plan->terms[i].bytes;
+    return 0;
+}
+
+weft_rc weft_plan_make(struct weft_plan *plan, const struct weft_config *config,
+                       const struct weft_machine *machine, const struct weft_plan_app *app,
+                       struct weft_config_errors *errors)
+{
+    static const char *const engines[] = {"auto", "uring", "epoll"};
+    *plan = (struct weft_plan){0};
+    plan->engine = weft_engine_pick(engines[config->engine], &plan->engine_note);
+    if (plan->engine == NULL) {
+        weft_config_error(errors, "engine: %s cannot be used: %s", engines[config->engine],
+                          plan->engine_note);
+        return WEFT_ECONFIG;
+    }
+    plan->workers = config->workers != 0 ? config->workers : machine->cpu_count;
+    plan->connections_max = connections_max(config, machine);
+    set_limit(plan, config, machine);
+    worker_options(plan, config, app);
+    add_terms(plan, config, app);
+    scale(plan, config, app);
+    return fill_elastic(plan, config, app, errors);
+}
+
+void weft_plan_print(FILE *to, const struct weft_plan *plan)
+{
+    fprintf(to, "%-14s %14s  %s\n", "term", "bytes", "how");
+    for (uint32_t i = 0; i < plan->term_count; i++)
+        fprintf(to, "%-14s %14zu  %s%s\n", plan->terms[i].name_z, plan->terms[i].bytes,
+                plan->terms[i].formula, plan->terms[i].elastic ? " (elastic)" : "");
+    fprintf(to, "%-14s %14zu  %s\n", "limit", plan->limit, plan->limit_source);
+    if (plan->scaled)
+        fprintf(to, "note: requests, tasks, spare buffers and connections that were not set are smaller "
+                    "than usual, to fit the limit\n");
+    fprintf(to, "%-14s %14zu  worst case, %.1f MiB\n", "total", plan->total,
+            (double)plan->total / (1 << 20));
+}

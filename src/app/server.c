@@ -1,0 +1,417 @@
+/* server.c - see server.h. */
+#include "app/server.h"
+#include "app/params.h"
+#include "base/log.h"
+#include "http/h1.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#define FALLBACK_MEMORY_BYTES ((size_t)4096) /* of a request without a route: one chunk */
+
+/* ---- what may be answered ---- */
+
+static struct weft_service_limits limits_from(const struct weft_config *config)
+{
+    return (struct weft_service_limits){
+        .head = {.head_bytes_max = (uint32_t)weft_config_head_bytes_max(config),
+                 .target_bytes_max = (uint32_t)config->request_target_bytes_max,
+                 .field_count_max = (uint16_t)config->request_header_count_max},
+        .chunked = {.line_bytes_max = 256,
+                    .ext_total_bytes_max = 16384,
+                    .trailer_bytes_max = 8192,
+                    .trailer_count_max = 32},
+        .body_bytes_max = config->request_body_bytes_max != 0 ? config->request_body_bytes_max
+                                                              : UINT64_MAX,
+        .discard_bytes_max = 65536,
+        .header_ms = config->timeouts_header_ms,
+        .body_grace_ms = config->timeouts_body_grace_ms,
+        .body_rate_min = config->body_rate_min_bytes_s,
+        .write_ms = config->timeouts_write_ms,
+    };
+}
+
+static weft_str setting_of(const struct weft_site *site, const char *name_z)
+{
+    const struct weft_param *param = weft_param_find(weft_str_z(name_z), WEFT_PARAM_SPELL_KEY);
+    if (param == NULL || (param->type != WEFT_PARAM_TYPE_PATH && param->type != WEFT_PARAM_TYPE_TEXT &&
+                          param->type != WEFT_PARAM_TYPE_HOST))
+        return (weft_str){0};
+    return weft_str_z((const char *)site->config + param->offset);
+}
+
+static void make_site(struct weft_site *site, weft_app *app, const struct weft_config *config,
+                      struct weft_offload *offload)
+{
+    *site = (struct weft_site){
+        .router = app->router,
+        .limits = limits_from(config),
+        .server = weft_str_z(config->server_header),
+        .cors_origin = weft_str_z(config->cors_origin),
+        .access = (enum weft_access_format)config->log_access,
+        .root_fd = -1,
+        .offload = offload,
+        .user = app->user,
+        .setting = setting_of,
+        .config = config,
+    };
+    site->fallback = (struct weft_route){
+        .chain = app->chain,
+        .memory_bytes = FALLBACK_MEMORY_BYTES,
+        .body_bytes_max = site->limits.body_bytes_max,
+        .deadline_ms = config->timeouts_request_ms,
+        .pattern = WEFT_S("(none)"),
+    };
+}
+
+/* ---- starting ---- */
+
+static weft_rc open_listener(struct weft_server *server, struct weft_worker *worker,
+                             const char *host_z, uint16_t port, bool share)
+{
+    const struct weft_config *config = &server->app->config;
+    char why[256] = "";
+    struct weft_listen_options options = {
+        .host_z = host_z,
+        .port = port,
+        .backlog = (int)config->tcp_backlog,
+        .nodelay = config->tcp_nodelay,
+        .linger_s = config->tcp_linger_ms == 0 ? -1 : (int)((config->tcp_linger_ms + 999) / 1000),
+        .share = share,
+    };
+    weft_rc rc = weft_listener_open(&worker->loop.listeners[0], &options, why, sizeof(why));
+    if (rc != 0)
+        weft_log_error("%s", why);
+    else
+        worker->loop.listener_count = 1;
+    return rc;
+}
+
+static void worker_done(struct weft_post *post);
+
+static weft_rc build_worker(struct weft_server *server, struct weft_worker *worker, uint32_t index,
+                            const struct weft_loop_options *options, const struct weft_site *site)
+{
+    const char *part_z = "";
+    struct weft_loop_options own = *options;
+    own.worker = index;
+    own.share = site == &server->site ? &server->share : &server->admin_share;
+    weft_rc rc = weft_loop_init(&worker->loop, &server->ledger, &own, &part_z);
+    if (rc != 0) {
+        weft_log_error("cannot build worker %u: %s: %s", index, part_z, weft_rc_text(rc));
+        return rc;
+    }
+    worker->index = index;
+    worker->cpu = -1;
+    worker->loop.owner = &worker->service;
+    worker->done.run = worker_done;
+    WEFT_TRY(weft_service_init(&worker->service, site, &worker->loop));
+    if (site->access == WEFT_ACCESS_OFF)
+        return 0;
+    struct weft_account *account = NULL;
+    WEFT_TRY(weft_account_open(&server->ledger, "access log", index, &account));
+    return weft_access_log_init(&worker->service.access_log, account, &worker->loop);
+}
+
+static weft_rc build_workers(struct weft_server *server, const struct weft_machine *machine)
+{
+    const struct weft_config *config = &server->app->config;
+    uint16_t port = (uint16_t)config->port;
+    for (uint32_t i = 0; i < server->plan->workers; i++) {
+        struct weft_worker *worker = &server->workers[i];
+        WEFT_TRY(build_worker(server, worker, i, &server->plan->worker, &server->site));
+        worker->cpu = machine->cpus[i % machine->cpu_count];
+        worker->boss = &server->admin.loop;
+        WEFT_TRY(open_listener(server, worker, config->host, port, true));
+        port = worker->loop.listeners[0].port; /* "any free one" is the same one for all */
+    }
+    return 0;
+}
+
+static weft_rc build_admin(struct weft_server *server)
+{
+    const struct weft_config *config = &server->app->config;
+    server->admin_app = weft_admin_app(server);
+    if (server->admin_app == NULL || weft_app_error(server->admin_app) != NULL)
+        return WEFT_ENOMEM;
+    server->admin_app->config = *config;
+    server->admin_app->config.log_access = WEFT_CONFIG_ACCESS_OFF;
+    server->admin_app->config.cors_origin[0] = 0;
+    weft_app_apply_config(server->admin_app);
+    WEFT_TRY(weft_router_compile(server->admin_app->router));
+    make_site(&server->admin_site, server->admin_app, &server->admin_app->config, server->offload);
+    WEFT_TRY(build_worker(server, &server->admin, server->plan->workers, &server->plan->admin,
+                          &server->admin_site));
+    if (!config->admin_enabled)
+        return 0;
+    return open_listener(server, &server->admin, config->admin_host, (uint16_t)config->admin_port,
+                         false);
+}
+
+static weft_rc build_metrics(struct weft_server *server)
+{
+    uint32_t count = server->plan->workers + 1;
+    server->metrics = calloc(count, sizeof(*server->metrics));
+    server->names = calloc(count, sizeof(*server->names));
+    if (server->metrics == NULL || server->names == NULL)
+        return WEFT_ENOMEM;
+    for (uint32_t i = 0; i < count; i++) {
+        bool admin = i == count - 1;
+        snprintf(server->names[i], sizeof(server->names[i]), admin ? "admin" : "%u", i);
+        struct weft_worker *worker = admin ? &server->admin : &server->workers[i];
+        server->metrics[i] = (struct weft_metrics_worker){worker->loop.counters, server->names[i]};
+    }
+    return 0;
+}
+
+static weft_rc open_root(struct weft_server *server)
+{
+    const char *root_z = server->app->config.root;
+    if (root_z[0] == 0)
+        return 0;
+    server->root_fd = open(root_z, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    server->site.root_fd = server->root_fd;
+    if (server->root_fd >= 0)
+        return 0;
+    weft_rc rc = (weft_rc)-errno;
+    weft_log_error("root: cannot open %s: %s", root_z, weft_rc_text(rc));
+    return rc;
+}
+
+static weft_rc build(struct weft_server *server, const struct weft_machine *machine)
+{
+    const struct weft_config *config = &server->app->config;
+    const struct weft_plan *plan = server->plan;
+    server->share.max = plan->connections_max;
+    server->admin_share.max = (uint32_t)plan->admin.connections;
+    server->workers = weft_map(plan->workers * sizeof(*server->workers));
+    if (server->workers == NULL)
+        return WEFT_ENOMEM;
+    WEFT_TRY(weft_ledger_init(&server->ledger, plan->limit));
+    WEFT_TRY(weft_offload_create(config->offload_threads, config->offload_queue, &server->offload));
+    make_site(&server->site, server->app, config, server->offload);
+    WEFT_TRY(open_root(server));
+    WEFT_TRY(build_workers(server, machine));
+    WEFT_TRY(build_admin(server));
+    return build_metrics(server);
+}
+
+/* ---- signals and the end ---- */
+
+static void begin_drain(struct weft_server *server)
+{
+    if (server->draining)
+        return;
+    server->draining = true;
+    for (uint32_t i = 0; i < server->plan->workers; i++)
+        weft_worker_drain(&server->workers[i]);
+    uint64_t ms = server->app->config.timeouts_drain_ms;
+    weft_timer_arm(&server->admin.loop.wheel, &server->deadline, server->admin.loop.now_ms + ms);
+}
+
+static void cut(struct weft_server *server)
+{
+    if (server->cut)
+        return;
+    server->cut = true;
+    for (uint32_t i = 0; i < server->plan->workers; i++)
+        weft_worker_cut(&server->workers[i]);
+}
+
+static void deadline(struct weft_timer *timer)
+{
+    cut(WEFT_CONTAINER_OF(timer, struct weft_server, deadline));
+}
+
+static void stop(struct weft_post *post)
+{
+    begin_drain(WEFT_CONTAINER_OF(post, struct weft_server, stop));
+}
+
+void weft_server_stop(struct weft_server *server)
+{
+    weft_loop_post(&server->admin.loop, &server->stop);
+}
+
+static void worker_done(struct weft_post *post)
+{
+    struct weft_worker *worker = WEFT_CONTAINER_OF(post, struct weft_worker, done);
+    struct weft_server *server =
+        WEFT_CONTAINER_OF(worker->boss, struct weft_server, admin.loop);
+    server->done_count++;
+    if (atomic_load(&worker->state) == WEFT_WORKER_FAILED && !server->draining)
+        begin_drain(server); /* one that cannot go on must not leave a deaf port behind */
+    if (server->done_count < server->plan->workers)
+        return;
+    struct weft_loop *loop = &server->admin.loop;
+    for (uint32_t i = 0; i < loop->listener_count; i++)
+        weft_listener_close(&loop->listeners[i]);
+    weft_conns_drain(loop);
+    (void)weft_conns_abort(loop); /* an admin request under way does not hold up the end */
+    server->admin.stopping = true;
+}
+
+static void signaled(struct weft_watch *watch, uint32_t revents)
+{
+    (void)revents;
+    struct weft_server *server = WEFT_CONTAINER_OF(watch, struct weft_server, signals);
+    struct signalfd_siginfo info;
+    while (read(server->signal_fd, &info, sizeof(info)) == sizeof(info)) {
+        if (server->draining)
+            cut(server); /* asked twice: now */
+        else
+            begin_drain(server);
+    }
+    weft_ignore(weft_loop_watch(&server->admin.loop, watch, server->signal_fd, POLLIN)); /* as before */
+}
+
+/* Blocked in every thread; heard by the admin loop. */
+static weft_rc watch_signals(struct weft_server *server)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    server->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    return server->signal_fd < 0 ? (weft_rc)-errno : 0;
+}
+
+static void block_signals(void)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+    signal(SIGPIPE, SIG_IGN);
+}
+
+/* ---- running ---- */
+
+static bool host_is_v6(const char *host_z)
+{
+    return strchr(host_z, ':') != NULL;
+}
+
+static void say_where(const struct weft_server *server)
+{
+    const struct weft_config *config = &server->app->config;
+    const struct weft_plan *plan = server->plan;
+    if (plan->engine_note != NULL)
+        weft_log_warn("engine epoll instead of io_uring: %s", plan->engine_note);
+    printf("weft: memory plan %.1f MiB at worst, limit %.1f MiB (%s)\n",
+           (double)plan->total / (1 << 20), (double)plan->limit / (1 << 20), plan->limit_source);
+    const char *open = host_is_v6(config->host) ? "[" : "", *shut = *open ? "]" : "";
+    printf("weft: listening on http://%s%s%s:%u (engine %s, %u workers)\n", open, config->host, shut,
+           server->workers[0].loop.listeners[0].port, plan->engine->name_z, plan->workers);
+    if (config->admin_enabled) {
+        open = host_is_v6(config->admin_host) ? "[" : "", shut = *open ? "]" : "";
+        printf("weft: admin on http://%s%s%s:%u (/metrics /memory /healthz /readyz)\n", open,
+               config->admin_host, shut, server->admin.loop.listeners[0].port);
+    }
+    fflush(stdout);
+}
+
+static weft_rc start_workers(struct weft_server *server)
+{
+    for (uint32_t i = 0; i < server->plan->workers; i++)
+        WEFT_TRY(weft_worker_start(&server->workers[i]));
+    return 0;
+}
+
+/* The admin loop is opened before the workers start: they report to it. */
+static weft_rc run(struct weft_server *server)
+{
+    struct weft_worker *admin = &server->admin;
+    WEFT_TRY(watch_signals(server));
+    server->signals.ready = signaled;
+    server->deadline.fire = deadline;
+    server->stop.run = stop;
+    WEFT_TRY(weft_worker_open(admin));
+    WEFT_TRY(weft_loop_watch(&admin->loop, &server->signals, server->signal_fd, POLLIN));
+    WEFT_TRY(start_workers(server));
+    say_where(server);
+    weft_worker_turn(admin);
+    return admin->failed;
+}
+
+static uint32_t join_workers(struct weft_server *server, weft_rc *failed)
+{
+    uint32_t cut_count = 0;
+    for (uint32_t i = 0; i < server->plan->workers; i++) {
+        struct weft_worker *worker = &server->workers[i];
+        if (worker->joinable)
+            pthread_join(worker->thread, NULL);
+        cut_count += atomic_load(&worker->cut);
+        if (worker->failed != 0)
+            *failed = worker->failed;
+    }
+    return cut_count;
+}
+
+/* Address space and descriptors; after a cut that left tasks behind the process just ends. */
+static void tear_down(struct weft_server *server)
+{
+    for (uint32_t i = 0; i <= server->plan->workers; i++) {
+        struct weft_worker *worker =
+            i < server->plan->workers ? &server->workers[i] : &server->admin;
+        if (worker->loop.counters == NULL || worker->loop.slots.used > 0)
+            continue;
+        weft_access_log_fini(&worker->service.access_log);
+        weft_service_fini(&worker->service);
+        for (uint32_t l = 0; l < worker->loop.listener_count; l++)
+            weft_listener_close(&worker->loop.listeners[l]);
+        weft_loop_fini(&worker->loop);
+    }
+    weft_offload_destroy(server->offload);
+    weft_app_free(server->admin_app);
+    free(server->metrics);
+    free(server->names);
+    if (server->signal_fd >= 0)
+        close(server->signal_fd);
+    if (server->root_fd >= 0)
+        close(server->root_fd);
+    munmap(server->workers, server->plan->workers * sizeof(*server->workers));
+    weft_ledger_fini(&server->ledger);
+}
+
+int weft_server_run(weft_app *app, const struct weft_machine *machine, const struct weft_plan *plan)
+{
+    struct weft_server server = {.app = app, .plan = plan, .signal_fd = -1, .root_fd = -1};
+    block_signals();
+    weft_rc rc = build(&server, machine);
+    uint32_t cut_count = 0;
+    if (rc == 0) {
+        atomic_store(&app->server, &server);
+        rc = run(&server);
+        if (rc != 0)
+            weft_log_error("cannot run: %s", weft_rc_text(rc));
+        atomic_store(&app->server, NULL);
+        cut_count = join_workers(&server, &rc);
+    }
+    if (cut_count > 0)
+        weft_log_warn("drain: %u connections were cut off", cut_count);
+    tear_down(&server);
+    if (rc != 0)
+        return rc == WEFT_EBUDGET ? WEFT_EXIT_CONFIG : WEFT_EXIT_FAILED;
+    return cut_count > 0 ? WEFT_EXIT_CUT : WEFT_EXIT_GOOD;
+}
+
+weft_rc weft_server_describe(weft_app *app, struct weft_plan_app *out)
+{
+    WEFT_TRY(weft_router_compile(app->router));
+    *out = (struct weft_plan_app){
+        .route_memory_max = WEFT_MAX(app->memory_max, app->config.route_memory_bytes),
+        .route_stack_max = app->stack_max,
+        .router_bytes = weft_router_bytes(app->router) + app->route_bytes,
+        .scratch_bytes = weft_router_scratch_bytes(app->router),
+        .protocol = &weft_h1,
+    };
+    return 0;
+}

@@ -1,0 +1,55 @@
+/* worker.h - one core: a pinned thread around a loop, its listener and its service.
+ *
+ * Lifetime: process.
+ * Threads:  built and joined by the main thread; the loop is the worker thread's alone, told things by
+ *           posts.
+ * Memory:   weft_loop_terms(), the router's scratch, and a thread's stack.
+ */
+#ifndef WEFT_APP_WORKER_H
+#define WEFT_APP_WORKER_H
+
+#include <pthread.h>
+#include "http/middleware.h"
+#include "http/service.h"
+#include "io/loop.h"
+
+#define WEFT_WORKER_STACK_BYTES ((size_t)256 << 10)
+
+enum weft_worker_state {
+    WEFT_WORKER_STARTING,
+    WEFT_WORKER_RUNNING,
+    WEFT_WORKER_DONE,
+    WEFT_WORKER_FAILED,
+};
+
+struct weft_worker {
+    struct weft_loop loop;
+    struct weft_service service;
+    uint32_t index;
+    int cpu;                /* pinned to; -1: not pinned */
+    pthread_t thread;
+    bool joinable;
+    bool stopping;          /* the worker's own: leave when no connection is left */
+    _Atomic int state;      /* enum weft_worker_state */
+    weft_rc failed;         /* why, when state says so */
+    _Atomic uint32_t cut;   /* connections that the end of the drain cut off */
+    struct weft_post drain, cut_off;
+    struct weft_loop *boss; /* borrowed: told when it is done */
+    struct weft_post done;
+};
+
+/** Start the thread: it opens its engine, starts its listeners, and runs until told to drain and
+ *  nothing is left.
+ *  returns  0 or -errno */
+WEFT_CHECK weft_rc weft_worker_start(struct weft_worker *worker);
+
+/** From any thread, once each: close listeners and idle connections, let the others finish; then cut
+ *  what is left. */
+void weft_worker_drain(struct weft_worker *worker);
+void weft_worker_cut(struct weft_worker *worker);
+
+/** The two halves of what the thread does, for the admin loop, which is the main thread's. */
+WEFT_CHECK weft_rc weft_worker_open(struct weft_worker *worker);
+void weft_worker_turn(struct weft_worker *worker);
+
+#endif

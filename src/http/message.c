@@ -1,0 +1,676 @@
+/* message.c - the public face of a request and its response. */
+#include "http/message.h"
+#include "base/fmt.h"
+#include "http/service.h"
+#include <unistd.h>
+
+/* ---- life ---- */
+
+void weft_req_init(weft_req *rq, const struct weft_exchange_ops *exchange,
+                   struct weft_service *service, void *stream)
+{
+    rq->exchange = exchange;
+    rq->service = service;
+    rq->loop = service->loop;
+    rq->stream = stream;
+    rq->route = NULL;
+    rq->body_max = service->site->limits.body_bytes_max;
+    rq->body_read = 0;
+    rq->body_touched = false;
+    rq->task = NULL;
+    rq->wait = WEFT_WAIT_NONE;
+    rq->canceled = 0;
+    rq->timed = false;
+    rq->promised = 0;
+    weft_arena_init(&rq->arena, &service->loop->chunks, 0);
+    rq->defers = NULL;
+    rq->started_ns = service->loop->clock.now_ns;
+    rq->body_kind = WEFT_BODY_NONE;
+    rq->ended = rq->borrowed = false;
+    rq->out_count = rq->trailer_count = 0;
+    rq->status = 0;
+    rq->type = (weft_str){0};
+    rq->body = (weft_str){0};
+    rq->file = -1;
+    rq->answered_bytes = 0;
+    rq->out_fields = rq->out_inline;
+    rq->trailers = NULL;
+    rq->match.param_count = 0;
+    memset(rq->slots, 0, sizeof(rq->slots));
+}
+
+static void run_defers(weft_req *rq)
+{
+    while (rq->defers != NULL) {
+        struct weft_defer_call *call = rq->defers;
+        rq->defers = call->next;
+        call->fn(call->arg);
+    }
+}
+
+void weft_req_finish(weft_req *rq)
+{
+    weft_assert(rq->task == NULL);
+    if (rq->defers != NULL)
+        run_defers(rq);
+    if (rq->timed)
+        weft_timer_disarm(&rq->loop->wheel, &rq->deadline);
+    if (rq->arena.chunk != NULL)
+        weft_arena_reset(&rq->arena);
+    weft_chunks_unreserve(&rq->loop->chunks, rq->promised);
+    rq->promised = 0;
+}
+
+/* ---- waiting ---- */
+
+weft_rc weft_req_wait(weft_req *rq, enum weft_wait kind)
+{
+    struct weft_tasks *tasks = &rq->loop->tasks;
+    if (rq->canceled != 0 && kind != WEFT_WAIT_SEND && kind != WEFT_WAIT_JOB)
+        return rq->canceled;
+    if (tasks->current == NULL)
+        return WEFT_ESTATE;
+    if (weft_tasks_full(tasks)) {
+        weft_loop_count(rq->loop, WEFT_COUNTER_SHED_STACKS);
+        return WEFT_EFULL;
+    }
+    weft_loop_count(rq->loop, WEFT_COUNTER_TASKS_WAITED);
+    rq->task = tasks->current;
+    rq->wait = (uint8_t)kind;
+    return weft_task_wait(tasks);
+}
+
+void weft_req_resume(weft_req *rq, weft_rc rc)
+{
+    weft_assert(rq->task != NULL);
+    struct weft_task *task = rq->task;
+    rq->task = NULL;
+    rq->wait = WEFT_WAIT_NONE;
+    /* The object that rq sits in stays until settle() lets it go. */
+    weft_task_resume(&rq->loop->tasks, task, rc);
+    rq->exchange->settle(rq);
+}
+
+void weft_req_cancel(weft_req *rq, weft_rc rc)
+{
+    if (rq->canceled == 0) {
+        rq->canceled = rc;
+        weft_loop_count(rq->loop, WEFT_COUNTER_CANCELED);
+    }
+    if (rq->task == NULL)
+        return;
+    if (rq->wait == WEFT_WAIT_TIME || rq->wait == WEFT_WAIT_FD)
+        weft_req_resume(rq, rc);
+    else if (rq->wait == WEFT_WAIT_SEND || rq->wait == WEFT_WAIT_RECV)
+        rq->exchange->interrupt(rq);
+}
+
+/* May this request leave its stack now? Tells the protocol, which lets queued answers leave. */
+static weft_rc about_to_wait(weft_req *rq)
+{
+    if (rq->canceled != 0)
+        return rq->canceled;
+    if (weft_tasks_full(&rq->loop->tasks)) {
+        weft_loop_count(rq->loop, WEFT_COUNTER_SHED_STACKS);
+        return WEFT_EFULL;
+    }
+    return rq->exchange->pause(rq);
+}
+
+/* A wait for time or for a descriptor, on the task's own stack. */
+struct nap {
+    struct weft_timer timer;
+    struct weft_watch watch;
+    weft_req *rq;
+    uint32_t revents;
+};
+
+static void nap_over(struct weft_timer *timer)
+{
+    struct nap *nap = WEFT_CONTAINER_OF(timer, struct nap, timer);
+    weft_req_resume(nap->rq, 0);
+}
+
+weft_rc weft_sleep_ms(weft_req *rq, uint64_t ms)
+{
+    WEFT_TRY(about_to_wait(rq));
+    struct nap nap = {.rq = rq, .timer = {.fire = nap_over}};
+    weft_timer_arm(&rq->loop->wheel, &nap.timer, rq->loop->now_ms + ms);
+    weft_rc rc = weft_req_wait(rq, WEFT_WAIT_TIME);
+    weft_timer_disarm(&rq->loop->wheel, &nap.timer);
+    return rc;
+}
+
+static void nap_ready(struct weft_watch *watch, uint32_t revents)
+{
+    struct nap *nap = WEFT_CONTAINER_OF(watch, struct nap, watch);
+    nap->revents = revents;
+    weft_req_resume(nap->rq, 0);
+}
+
+static void nap_late(struct weft_timer *timer)
+{
+    struct nap *nap = WEFT_CONTAINER_OF(timer, struct nap, timer);
+    weft_req_resume(nap->rq, WEFT_EDEADLINE);
+}
+
+weft_rc weft_wait_fd(weft_req *rq, int fd, uint32_t events, uint64_t ms, uint32_t *out_revents)
+{
+    WEFT_TRY(about_to_wait(rq));
+    struct nap nap = {.rq = rq, .timer = {.fire = nap_late}, .watch = {.ready = nap_ready}};
+    WEFT_TRY(weft_loop_watch(rq->loop, &nap.watch, fd, events));
+    if (ms != 0)
+        weft_timer_arm(&rq->loop->wheel, &nap.timer, rq->loop->now_ms + ms);
+    weft_rc rc = weft_req_wait(rq, WEFT_WAIT_FD);
+    weft_timer_disarm(&rq->loop->wheel, &nap.timer);
+    if (rc != 0)
+        weft_loop_unwatch(rq->loop, &nap.watch);
+    else
+        *out_revents = nap.revents;
+    return rc;
+}
+
+/* An offloaded call: made on a pool thread, told to the loop by a post. */
+struct job {
+    struct weft_offload_job offload;
+    struct weft_post post;
+    weft_req *rq;
+    void (*fn)(void *arg);
+    void *arg;
+};
+
+static void job_run(struct weft_offload_job *offload)
+{
+    struct job *job = WEFT_CONTAINER_OF(offload, struct job, offload);
+    job->fn(job->arg);
+}
+
+static void job_over(struct weft_post *post)
+{
+    struct job *job = WEFT_CONTAINER_OF(post, struct job, post);
+    weft_req_resume(job->rq, 0);
+}
+
+static void job_done(struct weft_offload_job *offload)
+{
+    struct job *job = WEFT_CONTAINER_OF(offload, struct job, offload);
+    weft_loop_post(job->rq->loop, &job->post);
+}
+
+weft_rc weft_offload(weft_req *rq, void (*fn)(void *arg), void *arg)
+{
+    WEFT_TRY(about_to_wait(rq));
+    struct job job = {.rq = rq, .fn = fn, .arg = arg};
+    job.offload.run = job_run;
+    job.offload.done = job_done;
+    job.post.run = job_over;
+    WEFT_TRY(weft_offload_submit(rq->service->site->offload, &job.offload));
+    weft_rc rc = weft_req_wait(rq, WEFT_WAIT_JOB);
+    return rc != 0 ? rc : rq->canceled;
+}
+
+uint64_t weft_now_s(const weft_req *rq)
+{
+    return rq->loop->clock.wall_s;
+}
+
+bool weft_closed(const weft_req *rq)
+{
+    return rq->canceled != 0 || rq->exchange->gone(rq);
+}
+
+/* ---- the request ---- */
+
+weft_str weft_method(const weft_req *rq)
+{
+    return weft_span_str(rq->base, rq->head.method_name);
+}
+
+weft_str weft_path(const weft_req *rq)
+{
+    return rq->path;
+}
+
+weft_str weft_query(const weft_req *rq)
+{
+    return weft_span_str(rq->base, rq->head.query);
+}
+
+weft_str weft_host(const weft_req *rq)
+{
+    return weft_span_str(rq->base, rq->head.authority);
+}
+
+size_t weft_header_count(const weft_req *rq)
+{
+    return rq->head.field_count;
+}
+
+void weft_header_at(const weft_req *rq, size_t index, weft_str *out_name, weft_str *out_value)
+{
+    weft_assert(index < rq->head.field_count);
+    *out_name = weft_span_str(rq->base, rq->fields[index].name);
+    *out_value = weft_span_str(rq->base, rq->fields[index].value);
+}
+
+weft_str weft_header(const weft_req *rq, const char *name_z)
+{
+    weft_str name = weft_str_z(name_z);
+    for (size_t i = rq->head.field_count; i-- > 0;) {
+        if (rq->fields[i].name.len != name.len)
+            continue;
+        if (weft_str_ieq(weft_span_str(rq->base, rq->fields[i].name), name))
+            return weft_span_str(rq->base, rq->fields[i].value);
+    }
+    return (weft_str){0};
+}
+
+weft_str weft_param(const weft_req *rq, const char *name_z)
+{
+    if (rq->match.param_count == 0)
+        return (weft_str){0};
+    return weft_match_param(&rq->match, weft_str_z(name_z));
+}
+
+uint64_t weft_param_u64(const weft_req *rq, const char *name_z)
+{
+    uint64_t value = 0;
+    weft_ignore(weft_str_to_u64(weft_param(rq, name_z), &value)); /* the router checked typed ones */
+    return value;
+}
+
+weft_str weft_peer(weft_req *rq)
+{
+    char text[64];
+    size_t len = rq->exchange->peer(rq, text, sizeof(text));
+    return weft_dup(rq, weft_str_make(text, len));
+}
+
+/* ---- its arena ---- */
+
+void *weft_alloc(weft_req *rq, size_t bytes)
+{
+    void *memory = weft_arena_alloc(&rq->arena, bytes);
+    if (memory == NULL)
+        weft_loop_count(rq->loop, WEFT_COUNTER_ARENA_REFUSED);
+    return memory;
+}
+
+weft_str weft_dup(weft_req *rq, weft_str text)
+{
+    char *copy = weft_alloc(rq, text.len);
+    if (copy == NULL)
+        return (weft_str){0};
+    if (text.len > 0)
+        memcpy(copy, text.ptr, text.len);
+    return weft_str_make(copy, text.len);
+}
+
+weft_str weft_format(weft_req *rq, const char *format, ...)
+{
+    va_list args, again;
+    va_start(args, format);
+    va_copy(again, args);
+    size_t len = weft_vfmt(NULL, 0, format, args);
+    char *text = weft_alloc(rq, len);
+    if (text != NULL)
+        (void)weft_vfmt(text, len, format, again); /* measured above */
+    va_end(again);
+    va_end(args);
+    return weft_str_make(text, text == NULL ? 0 : len);
+}
+
+weft_mark_point weft_mark(const weft_req *rq)
+{
+    struct weft_arena_mark mark = weft_arena_mark(&rq->arena);
+    return (weft_mark_point){mark.chunk, mark.at};
+}
+
+void weft_rewind(weft_req *rq, weft_mark_point mark)
+{
+    weft_arena_rewind(&rq->arena, (struct weft_arena_mark){mark.chunk, mark.at});
+}
+
+weft_rc weft_defer(weft_req *rq, void (*fn)(void *arg), void *arg)
+{
+    struct weft_defer_call *call = weft_alloc(rq, sizeof(*call));
+    if (call == NULL)
+        return WEFT_ENOMEM;
+    *call = (struct weft_defer_call){rq->defers, fn, arg};
+    rq->defers = call;
+    return 0;
+}
+
+/* ---- typed slots ---- */
+
+static size_t slots_registered;
+
+void weft_slot_register(struct weft_slot_def *def)
+{
+    size_t offset = WEFT_ALIGN_UP(slots_registered, (size_t)(def->bytes >= 8 ? 8 : 4));
+    weft_assert(offset + def->bytes <= WEFT_SLOTS_BYTES_MAX); /* at load time: a program's mistake */
+    def->offset = (uint16_t)offset;
+    slots_registered = offset + def->bytes;
+}
+
+void *weft_slot_at(weft_req *rq, const struct weft_slot_def *def)
+{
+    return rq->slots + def->offset;
+}
+
+size_t weft_slots_registered(void)
+{
+    return slots_registered;
+}
+
+/* ---- the request's body ---- */
+
+weft_rc weft_read_body(weft_req *rq, weft_str *out)
+{
+    rq->body_touched = true;
+    return rq->exchange->read(rq, out);
+}
+
+/* Sized by Content-Length where there is one; doubled where there is none. */
+weft_rc weft_body(weft_req *rq, weft_str *out)
+{
+    size_t room = rq->head.flags & WEFT_HEAD_HAS_LENGTH ? (size_t)rq->head.content_length : 1024;
+    if (rq->head.content_length > rq->body_max)
+        return WEFT_ELIMIT;
+    char *all = weft_alloc(rq, room);
+    size_t len = 0;
+    if (all == NULL)
+        return WEFT_ENOMEM;
+    for (;;) {
+        weft_str piece = {0};
+        WEFT_TRY(weft_read_body(rq, &piece));
+        if (piece.len == 0)
+            break;
+        if (piece.len > room - len) {
+            size_t larger_room = WEFT_MAX(2 * room, len + piece.len);
+            char *larger = weft_alloc(rq, larger_room);
+            if (larger == NULL)
+                return WEFT_ENOMEM;
+            memcpy(larger, all, len);
+            all = larger;
+            room = larger_room;
+        }
+        memcpy(all + len, piece.ptr, piece.len);
+        len += piece.len;
+    }
+    *out = weft_str_make(all, len);
+    return 0;
+}
+
+/* ---- the response ---- */
+
+static weft_rc answer(weft_req *rq, int status, weft_str type, enum weft_body_kind kind)
+{
+    if (weft_req_answered(rq))
+        return WEFT_ESTATE;
+    weft_assert(status >= 200 && status <= 999);
+    rq->status = status;
+    rq->type = type;
+    rq->body_kind = (uint8_t)kind;
+    return 0;
+}
+
+weft_rc weft_reply(weft_req *rq, int status, weft_str type, weft_str body)
+{
+    WEFT_TRY(answer(rq, status, type, WEFT_BODY_MEMORY));
+    rq->body = body;
+    return 0;
+}
+
+weft_rc weft_text(weft_req *rq, int status, weft_str body)
+{
+    return weft_reply(rq, status, WEFT_S("text/plain"), body);
+}
+
+weft_rc weft_reply_copy(weft_req *rq, int status, weft_str type, weft_str body)
+{
+    weft_str copy = weft_dup(rq, body);
+    if (copy.ptr == NULL && body.len > 0)
+        return WEFT_ENOMEM;
+    return weft_reply(rq, status, type, copy);
+}
+
+weft_rc weft_reply_give(weft_req *rq, int status, weft_str type, weft_str body,
+                        void (*release)(void *arg), void *arg)
+{
+    weft_rc rc = weft_defer(rq, release, arg);
+    if (rc != 0) {
+        release(arg);
+        return rc;
+    }
+    return weft_reply(rq, status, type, body);
+}
+
+static void close_file(void *arg)
+{
+    close((int)(intptr_t)arg);
+}
+
+weft_rc weft_reply_file(weft_req *rq, int status, weft_str type, int fd, uint64_t offset,
+                        uint64_t len)
+{
+    weft_rc rc = weft_defer(rq, close_file, (void *)(intptr_t)fd);
+    if (rc != 0) {
+        close(fd);
+        return rc;
+    }
+    WEFT_TRY(answer(rq, status, type, WEFT_BODY_FILE));
+    rq->file = fd;
+    rq->file_offset = offset;
+    rq->body = weft_str_make(NULL, (size_t)len);
+    return 0;
+}
+
+weft_rc weft_status(weft_req *rq, int status)
+{
+    return weft_reply(rq, status, (weft_str){0}, (weft_str){0});
+}
+
+void weft_req_unanswer(weft_req *rq)
+{
+    rq->body_kind = WEFT_BODY_NONE;
+    rq->out_count = 0;
+    rq->status = 0;
+}
+
+weft_rc weft_fail(weft_req *rq, int status, weft_str text)
+{
+    if (weft_req_answered(rq))
+        return WEFT_ESTATE;
+    weft_req_unanswer(rq);
+    return weft_text(rq, status, text);
+}
+
+void weft_req_fail(weft_req *rq, weft_rc rc)
+{
+    if (weft_req_answered(rq))
+        return;
+    int status = weft_rc_status(rc);
+    weft_req_unanswer(rq);
+    weft_ignore(weft_text(rq, status, weft_status_reason(status))); /* nothing is answered: cannot fail */
+    if (status == 503)
+        weft_ignore(weft_set_header(rq, WEFT_S("Retry-After"), WEFT_S("1"))); /* the first of its headers */
+}
+
+/* RFC 9110 5.6.2 token, 5.5 field value: what could end the line or the head is refused. */
+static bool field_name_good(weft_str name)
+{
+    for (size_t i = 0; i < name.len; i++) {
+        unsigned char c = (unsigned char)name.ptr[i];
+        bool letter = (c | 0x20) >= 'a' && (c | 0x20) <= 'z';
+        if (!letter && !(c >= '0' && c <= '9') && (c == 0 || strchr("!#$%&'*+-.^_`|~", c) == NULL))
+            return false;
+    }
+    return name.len > 0;
+}
+
+static bool field_value_good(weft_str value)
+{
+    for (size_t i = 0; i < value.len; i++) {
+        unsigned char c = (unsigned char)value.ptr[i];
+        if ((c < 0x20 && c != '\t') || c == 0x7f)
+            return false;
+    }
+    return true;
+}
+
+static weft_rc check_field(weft_str name, weft_str value)
+{
+    return field_name_good(name) && field_value_good(value) ? 0 : WEFT_EINVAL;
+}
+
+weft_rc weft_set_header(weft_req *rq, weft_str name, weft_str value)
+{
+    if (rq->body_kind == WEFT_BODY_STREAM)
+        return WEFT_ESTATE;
+    WEFT_TRY(check_field(name, value));
+    if (rq->out_count == WEFT_OUT_FIELDS_MAX)
+        return WEFT_EFULL;
+    if (rq->out_count == WEFT_OUT_FIELDS_INLINE) {
+        struct weft_out_field *more = weft_alloc(rq, WEFT_OUT_FIELDS_MAX * sizeof(*more));
+        if (more == NULL)
+            return WEFT_ENOMEM;
+        memcpy(more, rq->out_inline, sizeof(rq->out_inline));
+        rq->out_fields = more;
+    }
+    rq->out_fields[rq->out_count++] = (struct weft_out_field){name, value};
+    return 0;
+}
+
+int weft_answered(const weft_req *rq)
+{
+    return weft_req_answered(rq) ? rq->status : 0;
+}
+
+uint64_t weft_answered_bytes(const weft_req *rq)
+{
+    return rq->body_kind == WEFT_BODY_STREAM ? rq->answered_bytes : rq->body.len;
+}
+
+weft_rc weft_raw(weft_req *rq, weft_str bytes)
+{
+    WEFT_TRY(answer(rq, 200, (weft_str){0}, WEFT_BODY_RAW));
+    rq->body = bytes;
+    return 0;
+}
+
+/* ---- streams ---- */
+
+weft_rc weft_begin(weft_req *rq, int status, weft_str type)
+{
+    if (weft_req_answered(rq))
+        return WEFT_ESTATE;
+    WEFT_TRY(about_to_wait(rq)); /* it will have to, sooner or later: better told now than in the middle */
+    WEFT_TRY(answer(rq, status, type, WEFT_BODY_STREAM));
+    return rq->exchange->begin(rq);
+}
+
+static weft_rc stream_open(const weft_req *rq)
+{
+    if (rq->body_kind != WEFT_BODY_STREAM || rq->ended)
+        return WEFT_ESTATE;
+    return rq->canceled;
+}
+
+weft_rc weft_write(weft_req *rq, weft_str bytes)
+{
+    WEFT_TRY(stream_open(rq));
+    rq->answered_bytes += bytes.len;
+    if (bytes.len > WEFT_BLOCK_BYTES)
+        return rq->exchange->write(rq, bytes);
+    while (bytes.len > 0) {
+        char *to = NULL;
+        size_t room = 0;
+        WEFT_TRY(rq->exchange->room(rq, 1, &to, &room));
+        size_t n = WEFT_MIN(room, bytes.len);
+        memcpy(to, bytes.ptr, n);
+        rq->exchange->commit(rq, n);
+        bytes.ptr += n;
+        bytes.len -= n;
+    }
+    return 0;
+}
+
+/* Straight into the block; what does not fit the rest of it is formatted once more into the next. */
+static weft_rc print(weft_req *rq, const char *format, va_list args)
+{
+    char *to = NULL;
+    size_t room = 0;
+    va_list again;
+    va_copy(again, args);
+    weft_rc rc = rq->exchange->room(rq, 1, &to, &room);
+    size_t len = rc == 0 ? weft_vfmt(to, room, format, args) : 0;
+    if (rc == 0 && len > room) {
+        rc = rq->exchange->room(rq, len, &to, &room);
+        if (rc == 0)
+            (void)weft_vfmt(to, room, format, again); /* measured above */
+    }
+    va_end(again);
+    if (rc != 0)
+        return rc;
+    rq->exchange->commit(rq, len);
+    rq->answered_bytes += len;
+    return 0;
+}
+
+weft_rc weft_printf(weft_req *rq, const char *format, ...)
+{
+    WEFT_TRY(stream_open(rq));
+    va_list args;
+    va_start(args, format);
+    weft_rc rc = print(rq, format, args);
+    va_end(args);
+    return rc;
+}
+
+weft_rc weft_flush(weft_req *rq)
+{
+    WEFT_TRY(stream_open(rq));
+    return rq->exchange->flush(rq);
+}
+
+weft_rc weft_trailer(weft_req *rq, weft_str name, weft_str value)
+{
+    WEFT_TRY(stream_open(rq));
+    WEFT_TRY(check_field(name, value));
+    if (rq->trailers == NULL)
+        rq->trailers = weft_alloc(rq, WEFT_TRAILERS_MAX * sizeof(*rq->trailers));
+    if (rq->trailers == NULL)
+        return WEFT_ENOMEM;
+    if (rq->trailer_count == WEFT_TRAILERS_MAX)
+        return WEFT_EFULL;
+    rq->trailers[rq->trailer_count++] = (struct weft_out_field){name, value};
+    return 0;
+}
+
+weft_rc weft_end(weft_req *rq)
+{
+    WEFT_TRY(stream_open(rq));
+    rq->ended = true;
+    return rq->exchange->end(rq);
+}
+
+/* ---- the rest ---- */
+
+void *weft_user(const weft_req *rq)
+{
+    return rq->service->site->user;
+}
+
+weft_str weft_status_reason(int status)
+{
+    switch (status) {
+#define WEFT_STATUS(code, reason)                                                                  \
+    case code:                                                                                     \
+        return WEFT_S(reason);
+#include "http/statuses.def"
+#undef WEFT_STATUS
+    default:
+        return WEFT_S("");
+    }
+}

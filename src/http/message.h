@@ -1,0 +1,172 @@
+/* message.h - a request and its response, whatever protocol carries them.
+ *
+ * The protocol fills the request part (spans into one buffer), the service finds route and handler,
+ * the handler fills the response part, the protocol turns that into bytes. Nothing here knows HTTP/1.
+ *
+ * Lifetime: request. Embedded in the protocol's own object, which comes from a pool.
+ * Threads:  the owner worker only.
+ * Memory:   sizeof(struct weft_req), part of the protocol's object; the arena besides.
+ */
+#ifndef WEFT_HTTP_MESSAGE_H
+#define WEFT_HTTP_MESSAGE_H
+
+#include <weft/stream.h>
+#include "http/parse.h"
+#include "http/router.h"
+#include "io/loop.h"
+#include "mem/arena.h"
+
+struct weft_service; /* http/service.h */
+struct weft_route;   /* http/service.h */
+
+#define WEFT_FIELDS_IN_PLACE   16 /* header lines that need no arena */
+#define WEFT_OUT_FIELDS_INLINE 4  /* response headers that need no arena */
+#define WEFT_OUT_FIELDS_MAX    32
+#define WEFT_TRAILERS_MAX      4
+
+enum weft_body_kind {
+    WEFT_BODY_NONE,   /* nothing answered yet */
+    WEFT_BODY_MEMORY, /* static, borrowed, arena or given: the bytes stay until the end */
+    WEFT_BODY_FILE,
+    WEFT_BODY_STREAM, /* weft_begin() was called */
+    WEFT_BODY_RAW,    /* the protocol's own bytes, head included */
+};
+
+/* What a waiting request waits for: decides how it can be canceled. */
+enum weft_wait {
+    WEFT_WAIT_NONE,
+    WEFT_WAIT_TIME,
+    WEFT_WAIT_FD,
+    WEFT_WAIT_JOB,  /* not interruptible */
+    WEFT_WAIT_SEND, /* the protocol's: something points into the request's memory */
+    WEFT_WAIT_RECV, /* the protocol's */
+};
+
+struct weft_out_field {
+    weft_str name;
+    weft_str value;
+};
+
+/* What a protocol does for a message. Called on the request's task. */
+struct weft_exchange_ops {
+    const char *name_z;
+    /* Next piece of the request's body; empty: the end. May wait. */
+    weft_rc (*read)(weft_req *rq, weft_str *out);
+    /* A response was begun: queue its head. */
+    weft_rc (*begin)(weft_req *rq);
+    /* Room for at least min bytes of streamed body, to be filled and committed; may wait. NULL: none
+     * so large. */
+    weft_rc (*room)(weft_req *rq, size_t min, char **out, size_t *out_room);
+    void (*commit)(weft_req *rq, size_t bytes);
+    /* Bytes that are too many to be copied: sent from where they lie, then it returns. */
+    weft_rc (*write)(weft_req *rq, weft_str bytes);
+    weft_rc (*flush)(weft_req *rq);
+    weft_rc (*end)(weft_req *rq);
+    /* The task is about to wait: let what is queued leave, keep what it still needs. */
+    weft_rc (*pause)(weft_req *rq);
+    /* After a resume returned to the worker's stack: the task waits again, or is over. */
+    void (*settle)(weft_req *rq);
+    /* Cancel a wait of kind SEND or RECV. */
+    void (*interrupt)(weft_req *rq);
+    bool (*gone)(const weft_req *rq);
+    size_t (*peer)(weft_req *rq, char *text, size_t room);
+};
+
+struct weft_defer_call {
+    struct weft_defer_call *next;
+    void (*fn)(void *arg);
+    void *arg;
+};
+
+struct weft_req {
+    const struct weft_exchange_ops *exchange; /* borrowed: static */
+    struct weft_service *service;             /* borrowed: the worker's */
+    struct weft_loop *loop;                   /* borrowed: the worker's */
+    void *stream;                             /* borrowed: the protocol's object */
+    const struct weft_route *route;           /* NULL: none matched */
+
+    /* the request */
+    const char *base; /* what the spans of head and fields count from */
+    struct weft_field *fields;
+    struct weft_head head;
+    weft_str path; /* decoded */
+    uint64_t body_max;
+    uint64_t body_read;
+    bool body_touched; /* the handler began to read */
+
+    /* its life */
+    struct weft_task *task; /* set while it waits */
+    uint8_t wait;           /* enum weft_wait */
+    weft_rc canceled;       /* 0, or why */
+    bool timed;             /* `deadline` is armed */
+    struct weft_timer deadline;
+    struct weft_arena arena;
+    size_t promised; /* bytes reserved of the worker's elastic share */
+    struct weft_defer_call *defers;
+    uint64_t started_ns;
+
+    /* the response */
+    uint8_t body_kind; /* enum weft_body_kind */
+    bool ended;        /* the last byte of a stream is queued */
+    bool borrowed;     /* answer points into memory of the request: keep it until sent */
+    uint8_t out_count;
+    uint8_t trailer_count;
+    int status;
+    weft_str type;
+    weft_str body;
+    int file;
+    uint64_t file_offset;
+    uint64_t answered_bytes;
+    struct weft_out_field *out_fields;
+    struct weft_out_field out_inline[WEFT_OUT_FIELDS_INLINE];
+    struct weft_out_field *trailers;
+
+    struct weft_match match;
+    struct weft_field fields_inline[WEFT_FIELDS_IN_PLACE];
+    _Alignas(16) unsigned char slots[WEFT_SLOTS_BYTES_MAX];
+    void *pump; /* borrowed: state of a body source, for the layer that set it */
+};
+
+/** Make a request ready for a new message; fields and head are the protocol's to fill. */
+void weft_req_init(weft_req *rq, const struct weft_exchange_ops *exchange,
+                   struct weft_service *service, void *stream);
+
+/** The last byte has left, or never will: deferred calls run, arena and reservation go back. */
+void weft_req_finish(weft_req *rq);
+
+/** Must the request stay until its answer has been sent? (Its memory is on the way, or somebody asked to
+ *  be told of the end.) */
+static inline bool weft_req_held(const weft_req *rq)
+{
+    return rq->borrowed | (rq->defers != NULL);
+}
+
+/** Leave the task's stack until resumed. Checks and tells everything that a wait must.
+ *  returns  what weft_req_resume() was given; WEFT_EFULL: not now; or why it is canceled */
+WEFT_CHECK weft_rc weft_req_wait(weft_req *rq, enum weft_wait kind);
+
+/** From the worker's stack: the wait is over. */
+void weft_req_resume(weft_req *rq, weft_rc rc);
+
+/** The client is gone, the deadline passed or the server is ending: the next wait returns rc, and
+ *  the present one, if it can be interrupted, now. From the worker's stack. */
+void weft_req_cancel(weft_req *rq, weft_rc rc);
+
+/** Fill in an error answer for rc unless something was answered already. */
+void weft_req_fail(weft_req *rq, weft_rc rc);
+
+/** Forget an answer that has not left: another takes its place. */
+void weft_req_unanswer(weft_req *rq);
+
+static inline bool weft_req_answered(const weft_req *rq)
+{
+    return rq->body_kind != WEFT_BODY_NONE;
+}
+
+/** Reason phrase of a status; "" for unknown ones. Static. */
+weft_str weft_status_reason(int status);
+
+/** Bytes of typed slots registered by the program. */
+size_t weft_slots_registered(void);
+
+#endif

@@ -1,1 +1,0 @@
-/* replaced when the first module of this layer lands */ typedef int weft_serve_placeholder;

@@ -338,6 +338,7 @@ static weft_rc run(struct weft_server *server)
     WEFT_TRY(start_workers(server));
     say_where(server);
     weft_worker_turn(admin);
+    weft_loop_unwatch(&admin->loop, &server->signals);
     return admin->failed;
 }
 

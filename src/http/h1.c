@@ -442,6 +442,8 @@ static weft_rc await_input(struct weft_h1 *h)
 {
     weft_req *rq = &h->rq;
     WEFT_TRY(flush_wait(h)); /* or the client may wait for us while we wait for it */
+    if (dequeue(h, &h->in))
+        return 0; /* it came while we were sending */
     if (h->eof)
         return WEFT_EEOF;
     if (h->broken != 0)
@@ -564,6 +566,10 @@ static weft_rc h1_begin(weft_req *rq)
     h->chunked_out = rq->head.version_minor > 0 && !(rq->status == 204 || rq->status == 304);
     if (rq->head.version_minor == 0)
         h->closing = true; /* the end of the body is the end of the connection */
+    /* A handler that answers while it reads: the client must hear "go on" before it hears the answer,
+     * RFC 9110 10.1.1. */
+    if (h->continue_due && rq->status < 300)
+        WEFT_TRY(send_continue(h));
     return queue_head(h);
 }
 

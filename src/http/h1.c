@@ -286,6 +286,7 @@ static weft_rc flush_wait(struct weft_h1 *h)
     if (rc == WEFT_PENDING) {
         rc = weft_req_wait(rq, WEFT_WAIT_SEND);
         clear_deadline(h);
+        weft_assert(rc != 0 || h->conn.message.msg_iovlen == 0);
         output_done(h);
     }
     if (rc < 0)
@@ -438,9 +439,29 @@ static uint64_t body_deadline_ms(const struct weft_h1 *h)
     return since + limits->body_grace_ms + earned;
 }
 
+/* Completes the open chunk: its size, in four digits, goes where its line was left open. */
+static void close_chunk(struct weft_h1 *h)
+{
+    if (h->chunk_at == 0)
+        return;
+    char *line = h->block + h->chunk_at - 1;
+    size_t size = (size_t)(block_at(h) - line) - CHUNK_LINE_BYTES;
+    h->chunk_at = 0;
+    if (size == 0) {
+        h->block_len -= CHUNK_LINE_BYTES;
+        return;
+    }
+    for (int i = 3; i >= 0; i--, size >>= 4)
+        line[i] = hex_digits[size & 15];
+    line[4] = '\r';
+    line[5] = '\n';
+    put(h, WEFT_S("\r\n"));
+}
+
 static weft_rc await_input(struct weft_h1 *h)
 {
     weft_req *rq = &h->rq;
+    close_chunk(h);
     WEFT_TRY(flush_wait(h)); /* or the client may wait for us while we wait for it */
     if (dequeue(h, &h->in))
         return 0; /* it came while we were sending */
@@ -571,25 +592,6 @@ static weft_rc h1_begin(weft_req *rq)
     if (h->continue_due && rq->status < 300)
         WEFT_TRY(send_continue(h));
     return queue_head(h);
-}
-
-/* Completes the open chunk: its size, in four digits, goes where its line was left open. */
-static void close_chunk(struct weft_h1 *h)
-{
-    if (h->chunk_at == 0)
-        return;
-    char *line = h->block + h->chunk_at - 1;
-    size_t size = (size_t)(block_at(h) - line) - CHUNK_LINE_BYTES;
-    h->chunk_at = 0;
-    if (size == 0) {
-        h->block_len -= CHUNK_LINE_BYTES;
-        return;
-    }
-    for (int i = 3; i >= 0; i--, size >>= 4)
-        line[i] = hex_digits[size & 15];
-    line[4] = '\r';
-    line[5] = '\n';
-    put(h, WEFT_S("\r\n"));
 }
 
 static weft_rc h1_flush(weft_req *rq)

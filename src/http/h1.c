@@ -270,175 +270,6 @@ static weft_rc flush_start(struct weft_h1 *h)
     return rc;
 }
 
-/* On a task: returns when everything queued has left. */
-static weft_rc flush_wait(struct weft_h1 *h)
-{
-    weft_req *rq = &h->rq;
-    if (rq->canceled != 0)
-        return rq->canceled;
-    if (!queued(h))
-        return 0;
-    if (weft_tasks_full(&h->conn.loop->tasks)) {
-        weft_loop_count(h->conn.loop, WEFT_COUNTER_SHED_STACKS);
-        return WEFT_EFULL; /* before anything is in the kernel that points into our memory */
-    }
-    weft_rc rc = flush_start(h);
-    if (rc == WEFT_PENDING) {
-        rc = weft_req_wait(rq, WEFT_WAIT_SEND);
-        clear_deadline(h);
-        weft_assert(rc != 0 || h->conn.message.msg_iovlen == 0);
-        output_done(h);
-    }
-    if (rc < 0)
-        h->broken = rc;
-    return rc < 0 ? WEFT_ECANCELED : rq->canceled;
-}
-
-/* ---- heads ---- */
-
-static bool bodiless(const weft_req *rq)
-{
-    return rq->head.method == WEFT_HEAD || rq->status == 204 || rq->status == 304;
-}
-
-static size_t head_bytes(const weft_req *rq)
-{
-    size_t bytes = HEAD_BYTES_FIXED + rq->type.len;
-    for (size_t i = 0; i < rq->out_count; i++)
-        bytes += rq->out_fields[i].name.len + rq->out_fields[i].value.len + 4;
-    return bytes;
-}
-
-static char *copy(char *to, weft_str text)
-{
-    memcpy(to, text.ptr, text.len);
-    return to + text.len;
-}
-
-static WEFT_COLD char *status_line(char *to, int status)
-{
-    to = copy(to, WEFT_S("HTTP/1.1 "));
-    to += weft_u64_to_text(to, (uint64_t)status);
-    *to++ = ' ';
-    to = copy(to, weft_status_reason(status));
-    return copy(to, WEFT_S("\r\n"));
-}
-
-static WEFT_COLD char *out_fields(char *to, const weft_req *rq)
-{
-    for (size_t i = 0; i < rq->out_count; i++) {
-        to = copy(to, rq->out_fields[i].name);
-        to = copy(to, WEFT_S(": "));
-        to = copy(to, rq->out_fields[i].value);
-        to = copy(to, WEFT_S("\r\n"));
-    }
-    return to;
-}
-
-/* The head of rq's answer at `to`, which has room for head_bytes(). Returns its end. */
-static char *write_head(struct weft_h1 *h, const weft_req *rq, char *to)
-{
-    weft_str prefix = weft_service_prefix(service_of(h));
-    if (WEFT_LIKELY(rq->status == 200)) {
-        to = copy(to, prefix);
-    } else {
-        size_t skip = service_of(h)->prefix_status_len;
-        to = status_line(to, rq->status);
-        to = copy(to, weft_str_make(prefix.ptr + skip, prefix.len - skip));
-    }
-    if (rq->type.len > 0) {
-        to = copy(to, WEFT_S("Content-Type: "));
-        to = copy(to, rq->type);
-        to = copy(to, WEFT_S("\r\n"));
-    }
-    if (rq->body_kind == WEFT_BODY_STREAM) {
-        if (h->chunked_out)
-            to = copy(to, WEFT_S("Transfer-Encoding: chunked\r\n"));
-    } else if (rq->status != 204) {
-        to = copy(to, WEFT_S("Content-Length: "));
-        to += weft_u64_to_text(to, rq->body.len);
-        to = copy(to, WEFT_S("\r\n"));
-    }
-    if (WEFT_UNLIKELY(rq->out_count > 0))
-        to = out_fields(to, rq);
-    if (WEFT_UNLIKELY(h->closing))
-        to = copy(to, WEFT_S("Connection: close\r\n"));
-    else if (WEFT_UNLIKELY(rq->head.version_minor == 0))
-        to = copy(to, WEFT_S("Connection: keep-alive\r\n"));
-    return copy(to, WEFT_S("\r\n"));
-}
-
-/* Queues the head: in the block, or in the arena when it is larger than one. */
-static weft_rc queue_head(struct weft_h1 *h)
-{
-    weft_req *rq = &h->rq;
-    size_t bytes = head_bytes(rq);
-    if (bytes > block_room(h) && h->block_len > 0)
-        WEFT_TRY(flush_wait(h));
-    if (!block_ready(h))
-        return WEFT_EFULL;
-    if (WEFT_LIKELY(bytes <= block_room(h))) {
-        char *end = write_head(h, rq, block_at(h));
-        h->block_len = (uint32_t)(end - h->block);
-        return 0;
-    }
-    char *large = weft_alloc(rq, bytes);
-    if (large == NULL)
-        return WEFT_ENOMEM;
-    char *end = write_head(h, rq, large);
-    h->extra[h->extra_count++] = (struct iovec){large, (size_t)(end - large)};
-    rq->borrowed = true;
-    return 0;
-}
-
-/* An answer of our own, when there is no request to speak of: then the connection closes. */
-static void refuse(struct weft_h1 *h, int status, weft_str text)
-{
-    weft_req *rq = &h->rq;
-    h->closing = true;
-    h->close_how = WEFT_CLOSE_LINGER;
-    h->in.len = 0; /* framing is in doubt: nothing behind it is looked at */
-    if (!block_ready(h)) {
-        h->broken = WEFT_EFULL;
-        return;
-    }
-    rq->head = (struct weft_head){.version_minor = 1};
-    rq->status = status;
-    rq->type = WEFT_S("text/plain");
-    rq->body = text;
-    rq->body_kind = WEFT_BODY_MEMORY;
-    rq->out_count = 0;
-    struct weft_out_field retry = {WEFT_S("Retry-After"), WEFT_S("1")};
-    rq->out_fields = rq->out_inline;
-    if (status == 503)
-        rq->out_inline[rq->out_count++] = retry;
-    weft_loop_count(h->conn.loop, WEFT_COUNTER_REQUESTS);
-    weft_loop_count(h->conn.loop,
-                    status < 500 ? WEFT_COUNTER_RESPONSES_4XX : WEFT_COUNTER_RESPONSES_5XX);
-    if (block_room(h) < HEAD_BYTES_FIXED + 256)
-        return; /* a full block of earlier answers leaves; the refusal is just the close */
-    char *end = write_head(h, rq, block_at(h));
-    end = copy(end, text);
-    h->block_len = (uint32_t)(end - h->block);
-}
-
-/* ---- the exchange: what a request asks of its protocol ---- */
-
-static struct weft_h1 *h1_of_req(const weft_req *rq)
-{
-    return rq->stream;
-}
-
-/* A pause in input: the deadline grows with what has come, so a slow but steady client is served. */
-static uint64_t body_deadline_ms(const struct weft_h1 *h)
-{
-    const struct weft_service_limits *limits = limits_of(h);
-    uint64_t earned =
-        limits->body_rate_min == 0 ? 0 : h->rq.body_read * 1000 / limits->body_rate_min;
-    uint64_t since = limits->body_rate_min == 0 ? h->conn.loop->now_ms : h->body_since_ms;
-    return since + limits->body_grace_ms + earned;
-}
-
 /* Completes the open chunk: its size, in four digits, goes where its line was left open. */
 static void close_chunk(struct weft_h1 *h)
 {
@@ -594,11 +425,178 @@ static weft_rc h1_begin(weft_req *rq)
     return queue_head(h);
 }
 
+/* On a task: returns when everything queued has left. */
+static weft_rc flush_wait(struct weft_h1 *h)
+{
+    weft_req *rq = &h->rq;
+    if (rq->canceled != 0)
+        return rq->canceled;
+    close_chunk(h);
+    if (!queued(h))
+        return 0;
+    if (weft_tasks_full(&h->conn.loop->tasks)) {
+        weft_loop_count(h->conn.loop, WEFT_COUNTER_SHED_STACKS);
+        return WEFT_EFULL; /* before anything is in the kernel that points into our memory */
+    }
+    weft_rc rc = flush_start(h);
+    if (rc == WEFT_PENDING) {
+        rc = weft_req_wait(rq, WEFT_WAIT_SEND);
+        clear_deadline(h);
+        output_done(h);
+    }
+    if (rc < 0)
+        h->broken = rc;
+    return rc < 0 ? WEFT_ECANCELED : rq->canceled;
+}
+
+/* ---- heads ---- */
+
+static bool bodiless(const weft_req *rq)
+{
+    return rq->head.method == WEFT_HEAD || rq->status == 204 || rq->status == 304;
+}
+
+static size_t head_bytes(const weft_req *rq)
+{
+    size_t bytes = HEAD_BYTES_FIXED + rq->type.len;
+    for (size_t i = 0; i < rq->out_count; i++)
+        bytes += rq->out_fields[i].name.len + rq->out_fields[i].value.len + 4;
+    return bytes;
+}
+
+static char *copy(char *to, weft_str text)
+{
+    memcpy(to, text.ptr, text.len);
+    return to + text.len;
+}
+
+static WEFT_COLD char *status_line(char *to, int status)
+{
+    to = copy(to, WEFT_S("HTTP/1.1 "));
+    to += weft_u64_to_text(to, (uint64_t)status);
+    *to++ = ' ';
+    to = copy(to, weft_status_reason(status));
+    return copy(to, WEFT_S("\r\n"));
+}
+
+static WEFT_COLD char *out_fields(char *to, const weft_req *rq)
+{
+    for (size_t i = 0; i < rq->out_count; i++) {
+        to = copy(to, rq->out_fields[i].name);
+        to = copy(to, WEFT_S(": "));
+        to = copy(to, rq->out_fields[i].value);
+        to = copy(to, WEFT_S("\r\n"));
+    }
+    return to;
+}
+
+/* The head of rq's answer at `to`, which has room for head_bytes(). Returns its end. */
+static char *write_head(struct weft_h1 *h, const weft_req *rq, char *to)
+{
+    weft_str prefix = weft_service_prefix(service_of(h));
+    if (WEFT_LIKELY(rq->status == 200)) {
+        to = copy(to, prefix);
+    } else {
+        size_t skip = service_of(h)->prefix_status_len;
+        to = status_line(to, rq->status);
+        to = copy(to, weft_str_make(prefix.ptr + skip, prefix.len - skip));
+    }
+    if (rq->type.len > 0) {
+        to = copy(to, WEFT_S("Content-Type: "));
+        to = copy(to, rq->type);
+        to = copy(to, WEFT_S("\r\n"));
+    }
+    if (rq->body_kind == WEFT_BODY_STREAM) {
+        if (h->chunked_out)
+            to = copy(to, WEFT_S("Transfer-Encoding: chunked\r\n"));
+    } else if (rq->status != 204) {
+        to = copy(to, WEFT_S("Content-Length: "));
+        to += weft_u64_to_text(to, rq->body.len);
+        to = copy(to, WEFT_S("\r\n"));
+    }
+    if (WEFT_UNLIKELY(rq->out_count > 0))
+        to = out_fields(to, rq);
+    if (WEFT_UNLIKELY(h->closing))
+        to = copy(to, WEFT_S("Connection: close\r\n"));
+    else if (WEFT_UNLIKELY(rq->head.version_minor == 0))
+        to = copy(to, WEFT_S("Connection: keep-alive\r\n"));
+    return copy(to, WEFT_S("\r\n"));
+}
+
+/* Queues the head: in the block, or in the arena when it is larger than one. */
+static weft_rc queue_head(struct weft_h1 *h)
+{
+    weft_req *rq = &h->rq;
+    size_t bytes = head_bytes(rq);
+    if (bytes > block_room(h) && h->block_len > 0)
+        WEFT_TRY(flush_wait(h));
+    if (!block_ready(h))
+        return WEFT_EFULL;
+    if (WEFT_LIKELY(bytes <= block_room(h))) {
+        char *end = write_head(h, rq, block_at(h));
+        h->block_len = (uint32_t)(end - h->block);
+        return 0;
+    }
+    char *large = weft_alloc(rq, bytes);
+    if (large == NULL)
+        return WEFT_ENOMEM;
+    char *end = write_head(h, rq, large);
+    h->extra[h->extra_count++] = (struct iovec){large, (size_t)(end - large)};
+    rq->borrowed = true;
+    return 0;
+}
+
+/* An answer of our own, when there is no request to speak of: then the connection closes. */
+static void refuse(struct weft_h1 *h, int status, weft_str text)
+{
+    weft_req *rq = &h->rq;
+    h->closing = true;
+    h->close_how = WEFT_CLOSE_LINGER;
+    h->in.len = 0; /* framing is in doubt: nothing behind it is looked at */
+    if (!block_ready(h)) {
+        h->broken = WEFT_EFULL;
+        return;
+    }
+    rq->head = (struct weft_head){.version_minor = 1};
+    rq->status = status;
+    rq->type = WEFT_S("text/plain");
+    rq->body = text;
+    rq->body_kind = WEFT_BODY_MEMORY;
+    rq->out_count = 0;
+    struct weft_out_field retry = {WEFT_S("Retry-After"), WEFT_S("1")};
+    rq->out_fields = rq->out_inline;
+    if (status == 503)
+        rq->out_inline[rq->out_count++] = retry;
+    weft_loop_count(h->conn.loop, WEFT_COUNTER_REQUESTS);
+    weft_loop_count(h->conn.loop,
+                    status < 500 ? WEFT_COUNTER_RESPONSES_4XX : WEFT_COUNTER_RESPONSES_5XX);
+    if (block_room(h) < HEAD_BYTES_FIXED + 256)
+        return; /* a full block of earlier answers leaves; the refusal is just the close */
+    char *end = write_head(h, rq, block_at(h));
+    end = copy(end, text);
+    h->block_len = (uint32_t)(end - h->block);
+}
+
+/* ---- the exchange: what a request asks of its protocol ---- */
+
+static struct weft_h1 *h1_of_req(const weft_req *rq)
+{
+    return rq->stream;
+}
+
+/* A pause in input: the deadline grows with what has come, so a slow but steady client is served. */
+static uint64_t body_deadline_ms(const struct weft_h1 *h)
+{
+    const struct weft_service_limits *limits = limits_of(h);
+    uint64_t earned =
+        limits->body_rate_min == 0 ? 0 : h->rq.body_read * 1000 / limits->body_rate_min;
+    uint64_t since = limits->body_rate_min == 0 ? h->conn.loop->now_ms : h->body_since_ms;
+    return since + limits->body_grace_ms + earned;
+}
+
 static weft_rc h1_flush(weft_req *rq)
 {
-    struct weft_h1 *h = h1_of_req(rq);
-    close_chunk(h);
-    return flush_wait(h);
+    return flush_wait(h1_of_req(rq));
 }
 
 static size_t stream_room(const struct weft_h1 *h)

@@ -289,142 +289,6 @@ static void close_chunk(struct weft_h1 *h)
     put(h, WEFT_S("\r\n"));
 }
 
-static weft_rc await_input(struct weft_h1 *h)
-{
-    weft_req *rq = &h->rq;
-    close_chunk(h);
-    WEFT_TRY(flush_wait(h)); /* or the client may wait for us while we wait for it */
-    if (dequeue(h, &h->in))
-        return 0; /* it came while we were sending */
-    if (h->eof)
-        return WEFT_EEOF;
-    if (h->broken != 0)
-        return WEFT_ECANCELED;
-    weft_rc rc = weft_conn_recv_now(&h->conn, &h->in);
-    if (rc == 0 && h->in.len > 0)
-        return 0;
-    if (rc == 0) {
-        h->in.buf = WEFT_BUF_NONE;
-        h->eof = true;
-        return WEFT_EEOF;
-    }
-    if (rc != (weft_rc)-EAGAIN && rc != (weft_rc)-ENOBUFS)
-        return rc;
-    weft_conn_recv(&h->conn, WEFT_RECV_ONCE);
-    set_deadline(h, WEFT_H1_BODY_DEADLINE, body_deadline_ms(h));
-    rc = weft_req_wait(rq, WEFT_WAIT_RECV);
-    clear_deadline(h);
-    return rc;
-}
-
-static weft_rc send_continue(struct weft_h1 *h)
-{
-    h->continue_due = false;
-    if (!block_ready(h))
-        return WEFT_EFULL;
-    if (block_room(h) < 32)
-        WEFT_TRY(flush_wait(h));
-    put(h, WEFT_S("HTTP/1.1 100 Continue\r\n\r\n"));
-    weft_loop_count(h->conn.loop, WEFT_COUNTER_RESPONSES_1XX);
-    return 0;
-}
-
-/* Bytes of the body are in `in`, or an error. */
-static weft_rc more_input(struct weft_h1 *h)
-{
-    if (h->in.len > 0)
-        return 0;
-    drop_in(h);
-    if (dequeue(h, &h->in))
-        return 0;
-    if (h->continue_due)
-        WEFT_TRY(send_continue(h));
-    if (h->head_buf != WEFT_BUF_NONE && !weft_bufs_spare(bufs_of(h))) {
-        weft_loop_count(h->conn.loop, WEFT_COUNTER_SHED_BUFFERS);
-        return WEFT_EFULL;
-    }
-    return await_input(h);
-}
-
-static weft_rc read_length(struct weft_h1 *h, weft_str *out)
-{
-    WEFT_TRY(more_input(h));
-    size_t n = (size_t)WEFT_MIN(h->body_left, (uint64_t)h->in.len);
-    *out = weft_str_make(h->in.ptr, n);
-    consume(h, n);
-    h->body_left -= n;
-    if (h->body_left == 0)
-        h->body = WEFT_H1_BODY_DONE;
-    return 0;
-}
-
-static weft_rc read_chunked(struct weft_h1 *h, weft_str *out)
-{
-    for (;;) {
-        WEFT_TRY(more_input(h));
-        size_t used = 0;
-        int rc = weft_chunked_next(&h->chunked, &limits_of(h)->chunked, h->in.ptr, h->in.len, &used,
-                                   out);
-        consume(h, used);
-        if (rc == WEFT_CHUNKED_DATA)
-            return 0;
-        if (rc == WEFT_CHUNKED_DONE) {
-            h->body = WEFT_H1_BODY_DONE;
-            *out = (weft_str){0};
-            return 0;
-        }
-        if (rc > 0) {
-            weft_loop_count(h->conn.loop, weft_parse_error_counter(rc));
-            return weft_parse_error_status(rc) == 431 ? WEFT_ELIMIT : WEFT_ESYNTAX;
-        }
-    }
-}
-
-/* After an error the framing is in doubt: the connection closes behind the answer. */
-static weft_rc body_failed(struct weft_h1 *h, weft_rc rc)
-{
-    if (rc == WEFT_EEOF)
-        weft_loop_count(h->conn.loop, WEFT_COUNTER_BODY_CUT);
-    if (rc == WEFT_ELIMIT)
-        weft_loop_count(h->conn.loop, WEFT_COUNTER_BODY_TOO_LARGE);
-    h->closing = true;
-    h->close_how = WEFT_CLOSE_LINGER;
-    return rc;
-}
-
-static weft_rc h1_read(weft_req *rq, weft_str *out)
-{
-    struct weft_h1 *h = h1_of_req(rq);
-    *out = (weft_str){0};
-    if (h->body == WEFT_H1_BODY_DONE)
-        return 0;
-    if (rq->canceled != 0)
-        return rq->canceled;
-    weft_rc rc = h->body == WEFT_H1_BODY_LENGTH ? read_length(h, out) : read_chunked(h, out);
-    rq->body_read += out->len;
-    if (rc == 0 && rq->body_read > rq->body_max)
-        rc = WEFT_ELIMIT;
-    if (rc < 0) {
-        *out = (weft_str){0};
-        return body_failed(h, rc);
-    }
-    return 0;
-}
-
-static weft_rc h1_begin(weft_req *rq)
-{
-    struct weft_h1 *h = h1_of_req(rq);
-    h->bodiless = bodiless(rq);
-    h->chunked_out = rq->head.version_minor > 0 && !(rq->status == 204 || rq->status == 304);
-    if (rq->head.version_minor == 0)
-        h->closing = true; /* the end of the body is the end of the connection */
-    /* A handler that answers while it reads: the client must hear "go on" before it hears the answer,
-     * RFC 9110 10.1.1. */
-    if (h->continue_due && rq->status < 300)
-        WEFT_TRY(send_continue(h));
-    return queue_head(h);
-}
-
 /* On a task: returns when everything queued has left. */
 static weft_rc flush_wait(struct weft_h1 *h)
 {
@@ -592,6 +456,142 @@ static uint64_t body_deadline_ms(const struct weft_h1 *h)
         limits->body_rate_min == 0 ? 0 : h->rq.body_read * 1000 / limits->body_rate_min;
     uint64_t since = limits->body_rate_min == 0 ? h->conn.loop->now_ms : h->body_since_ms;
     return since + limits->body_grace_ms + earned;
+}
+
+static weft_rc await_input(struct weft_h1 *h)
+{
+    weft_req *rq = &h->rq;
+    close_chunk(h);
+    WEFT_TRY(flush_wait(h)); /* or the client may wait for us while we wait for it */
+    if (dequeue(h, &h->in))
+        return 0; /* it came while we were sending */
+    if (h->eof)
+        return WEFT_EEOF;
+    if (h->broken != 0)
+        return WEFT_ECANCELED;
+    weft_rc rc = weft_conn_recv_now(&h->conn, &h->in);
+    if (rc == 0 && h->in.len > 0)
+        return 0;
+    if (rc == 0) {
+        h->in.buf = WEFT_BUF_NONE;
+        h->eof = true;
+        return WEFT_EEOF;
+    }
+    if (rc != (weft_rc)-EAGAIN && rc != (weft_rc)-ENOBUFS)
+        return rc;
+    weft_conn_recv(&h->conn, WEFT_RECV_ONCE);
+    set_deadline(h, WEFT_H1_BODY_DEADLINE, body_deadline_ms(h));
+    rc = weft_req_wait(rq, WEFT_WAIT_RECV);
+    clear_deadline(h);
+    return rc;
+}
+
+static weft_rc send_continue(struct weft_h1 *h)
+{
+    h->continue_due = false;
+    if (!block_ready(h))
+        return WEFT_EFULL;
+    if (block_room(h) < 32)
+        WEFT_TRY(flush_wait(h));
+    put(h, WEFT_S("HTTP/1.1 100 Continue\r\n\r\n"));
+    weft_loop_count(h->conn.loop, WEFT_COUNTER_RESPONSES_1XX);
+    return 0;
+}
+
+/* Bytes of the body are in `in`, or an error. */
+static weft_rc more_input(struct weft_h1 *h)
+{
+    if (h->in.len > 0)
+        return 0;
+    drop_in(h);
+    if (dequeue(h, &h->in))
+        return 0;
+    if (h->continue_due)
+        WEFT_TRY(send_continue(h));
+    if (h->head_buf != WEFT_BUF_NONE && !weft_bufs_spare(bufs_of(h))) {
+        weft_loop_count(h->conn.loop, WEFT_COUNTER_SHED_BUFFERS);
+        return WEFT_EFULL;
+    }
+    return await_input(h);
+}
+
+static weft_rc read_length(struct weft_h1 *h, weft_str *out)
+{
+    WEFT_TRY(more_input(h));
+    size_t n = (size_t)WEFT_MIN(h->body_left, (uint64_t)h->in.len);
+    *out = weft_str_make(h->in.ptr, n);
+    consume(h, n);
+    h->body_left -= n;
+    if (h->body_left == 0)
+        h->body = WEFT_H1_BODY_DONE;
+    return 0;
+}
+
+static weft_rc read_chunked(struct weft_h1 *h, weft_str *out)
+{
+    for (;;) {
+        WEFT_TRY(more_input(h));
+        size_t used = 0;
+        int rc = weft_chunked_next(&h->chunked, &limits_of(h)->chunked, h->in.ptr, h->in.len, &used,
+                                   out);
+        consume(h, used);
+        if (rc == WEFT_CHUNKED_DATA)
+            return 0;
+        if (rc == WEFT_CHUNKED_DONE) {
+            h->body = WEFT_H1_BODY_DONE;
+            *out = (weft_str){0};
+            return 0;
+        }
+        if (rc > 0) {
+            weft_loop_count(h->conn.loop, weft_parse_error_counter(rc));
+            return weft_parse_error_status(rc) == 431 ? WEFT_ELIMIT : WEFT_ESYNTAX;
+        }
+    }
+}
+
+/* After an error the framing is in doubt: the connection closes behind the answer. */
+static weft_rc body_failed(struct weft_h1 *h, weft_rc rc)
+{
+    if (rc == WEFT_EEOF)
+        weft_loop_count(h->conn.loop, WEFT_COUNTER_BODY_CUT);
+    if (rc == WEFT_ELIMIT)
+        weft_loop_count(h->conn.loop, WEFT_COUNTER_BODY_TOO_LARGE);
+    h->closing = true;
+    h->close_how = WEFT_CLOSE_LINGER;
+    return rc;
+}
+
+static weft_rc h1_read(weft_req *rq, weft_str *out)
+{
+    struct weft_h1 *h = h1_of_req(rq);
+    *out = (weft_str){0};
+    if (h->body == WEFT_H1_BODY_DONE)
+        return 0;
+    if (rq->canceled != 0)
+        return rq->canceled;
+    weft_rc rc = h->body == WEFT_H1_BODY_LENGTH ? read_length(h, out) : read_chunked(h, out);
+    rq->body_read += out->len;
+    if (rc == 0 && rq->body_read > rq->body_max)
+        rc = WEFT_ELIMIT;
+    if (rc < 0) {
+        *out = (weft_str){0};
+        return body_failed(h, rc);
+    }
+    return 0;
+}
+
+static weft_rc h1_begin(weft_req *rq)
+{
+    struct weft_h1 *h = h1_of_req(rq);
+    h->bodiless = bodiless(rq);
+    h->chunked_out = rq->head.version_minor > 0 && !(rq->status == 204 || rq->status == 304);
+    if (rq->head.version_minor == 0)
+        h->closing = true; /* the end of the body is the end of the connection */
+    /* A handler that answers while it reads: the client must hear "go on" before it hears the answer,
+     * RFC 9110 10.1.1. */
+    if (h->continue_due && rq->status < 300)
+        WEFT_TRY(send_continue(h));
+    return queue_head(h);
 }
 
 static weft_rc h1_flush(weft_req *rq)

@@ -21,6 +21,14 @@
 
 #define WEFT_TASK_MAGIC 0x7461736bu
 
+/* The thread sanitizer keeps a call stack per fiber by hooks at a function's begin and end: a function
+ * that begins on one stack and ends on another must have none. */
+#if defined(WEFT_TSAN)
+#define SWITCHES __attribute__((no_sanitize("thread")))
+#else
+#define SWITCHES
+#endif
+
 /* *worker_sp = here; then fn(arg) on the stack below `top`; returns on *worker_sp's stack. */
 void weft_task_enter(void **worker_sp, void *top, weft_task_fn *fn, void *arg);
 /* *save = here; go on at `load`. */
@@ -182,7 +190,7 @@ static void put(struct weft_tasks *tasks, struct weft_task *task)
 }
 
 /* Told to the sanitizers around every change of stack; nothing in a plain build. */
-static inline void to_task(struct weft_tasks *tasks, struct weft_task *task, void **fake)
+SWITCHES static inline void to_task(struct weft_tasks *tasks, struct weft_task *task, void **fake)
 {
 #if defined(WEFT_ASAN)
     __sanitizer_start_switch_fiber(fake, (char *)task - tasks->stack_bytes + sizeof(*task),
@@ -194,7 +202,7 @@ static inline void to_task(struct weft_tasks *tasks, struct weft_task *task, voi
     (void)tasks, (void)task, (void)fake;
 }
 
-static inline void in_task(struct weft_tasks *tasks, void *fake)
+SWITCHES static inline void in_task(struct weft_tasks *tasks, void *fake)
 {
 #if defined(WEFT_ASAN)
     __sanitizer_finish_switch_fiber(fake, &tasks->worker_bottom, &tasks->worker_bytes);
@@ -202,7 +210,7 @@ static inline void in_task(struct weft_tasks *tasks, void *fake)
     (void)tasks, (void)fake;
 }
 
-static inline void to_worker(struct weft_tasks *tasks, void **fake)
+SWITCHES static inline void to_worker(struct weft_tasks *tasks, void **fake)
 {
 #if defined(WEFT_ASAN)
     __sanitizer_start_switch_fiber(fake, tasks->worker_bottom, tasks->worker_bytes);
@@ -212,7 +220,7 @@ static inline void to_worker(struct weft_tasks *tasks, void **fake)
     (void)tasks, (void)fake;
 }
 
-static inline void in_worker(void *fake)
+SWITCHES static inline void in_worker(void *fake)
 {
 #if defined(WEFT_ASAN)
     __sanitizer_finish_switch_fiber(fake, NULL, NULL);
@@ -221,7 +229,7 @@ static inline void in_worker(void *fake)
 }
 
 /* The first frame of a task. */
-static void task_main(void *arg)
+SWITCHES static void task_main(void *arg)
 {
     struct weft_tasks *tasks = arg;
     in_task(tasks, NULL);
@@ -239,7 +247,7 @@ static void left(struct weft_tasks *tasks, struct weft_task *task)
         put(tasks, task);
 }
 
-weft_rc weft_task_run(struct weft_tasks *tasks, weft_task_fn *fn, void *arg)
+SWITCHES weft_rc weft_task_run(struct weft_tasks *tasks, weft_task_fn *fn, void *arg)
 {
     weft_assert(tasks->current == NULL);
     struct weft_task *task = take(tasks);
@@ -258,7 +266,7 @@ weft_rc weft_task_run(struct weft_tasks *tasks, weft_task_fn *fn, void *arg)
     return 0;
 }
 
-weft_rc weft_task_wait(struct weft_tasks *tasks)
+SWITCHES weft_rc weft_task_wait(struct weft_tasks *tasks)
 {
     struct weft_task *task = tasks->current;
     weft_assert(task != NULL);
@@ -275,7 +283,7 @@ weft_rc weft_task_wait(struct weft_tasks *tasks)
     return task->resumed;
 }
 
-void weft_task_resume(struct weft_tasks *tasks, struct weft_task *task, weft_rc rc)
+SWITCHES void weft_task_resume(struct weft_tasks *tasks, struct weft_task *task, weft_rc rc)
 {
     weft_assert(tasks->current == NULL);
     weft_assert(task->magic == WEFT_TASK_MAGIC);

@@ -1080,6 +1080,14 @@ static void h1_start(struct weft_conn *conn)
     h->rq.task = NULL;
 }
 
+/* A client may send faster than the kernel can be told to stop: no fault of its, but no reason either
+ * to let it have the buffers of all others. */
+static bool queue_has_room(struct weft_h1 *h)
+{
+    const struct weft_bufs *bufs = bufs_of(h);
+    return h->queue_count < WEFT_H1_QUEUE_MAX || weft_bufs_free(bufs) > bufs->pool.slot_count / 2;
+}
+
 static void h1_bytes(struct weft_conn *conn, struct weft_input input)
 {
     struct weft_h1 *h = h1_of(conn);
@@ -1087,7 +1095,7 @@ static void h1_bytes(struct weft_conn *conn, struct weft_input input)
         set_in(h, input);
         weft_req_resume(&h->rq, 0);
     } else if (h->in_task || conn->sending || h->in.len > 0) {
-        if (h->queue_count < WEFT_H1_QUEUE_MAX) {
+        if (queue_has_room(h)) {
             enqueue(h, input);
             return;
         }

@@ -13,8 +13,8 @@
 #include "http/message.h"
 #include "http/service.h"
 
-/* Receive buffers that may queue up behind a request that is not reading: the kernel may hand over a
- * few more than the one after which it was told to stop. */
+/* Receive buffers that may queue up behind a request that is not reading: the kernel hands over what it
+ * was lent before it hears that it should stop. More are kept while half of all buffers are free. */
 #define WEFT_H1_QUEUE_MAX 64
 
 enum weft_h1_deadline {

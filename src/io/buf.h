@@ -59,6 +59,12 @@ static inline bool weft_bufs_spare(const struct weft_bufs *bufs)
     return bufs->pool.free_count > 0 || bufs->pool.fresh < bufs->pool.slot_count;
 }
 
+/** Buffers that nobody has taken; those lent to the kernel count as taken. */
+static inline uint32_t weft_bufs_free(const struct weft_bufs *bufs)
+{
+    return bufs->pool.free_count + (bufs->pool.slot_count - bufs->pool.fresh);
+}
+
 /** Drop a reference; the last one hands the buffer back, to the kernel first if it wants one. */
 void weft_bufs_unref(struct weft_bufs *bufs, uint16_t id);
 

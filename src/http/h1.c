@@ -252,6 +252,7 @@ static void output_done(struct weft_h1 *h)
     h->block_len = 0;
     h->extra_count = 0;
     h->chunk_at = 0;
+    h->head_at = 0;
 }
 
 /* Starts sending everything queued. 0, WEFT_PENDING or an error. */
@@ -397,6 +398,7 @@ static weft_rc queue_head(struct weft_h1 *h)
     if (!block_ready(h))
         return WEFT_EFULL;
     if (WEFT_LIKELY(bytes <= block_room(h))) {
+        h->head_at = h->block_len + 1;
         char *end = write_head(h, rq, block_at(h));
         h->block_len = (uint32_t)(end - h->block);
         return 0;
@@ -903,6 +905,22 @@ static int parse(struct weft_h1 *h)
     return rc;
 }
 
+/* A stream ended in an error. While none of it has left, an answer that says so takes its place; what
+ * was queued before it stays. */
+static void break_stream(struct weft_h1 *h, weft_rc rc)
+{
+    weft_req *rq = &h->rq;
+    if (h->broken == 0 && rc != WEFT_ECANCELED && h->head_at != 0 && h->extra_count == 0) {
+        h->block_len = h->head_at - 1;
+        h->chunk_at = 0;
+        weft_req_unanswer(rq);
+        weft_req_fail(rq, rc);
+        return;
+    }
+    weft_loop_count(h->conn.loop, WEFT_COUNTER_STREAMS_BROKEN);
+    h->broken = WEFT_ECANCELED;
+}
+
 /* Serves the request at the start of `in`. false: it is not all there. */
 static bool one_request(struct weft_h1 *h)
 {
@@ -924,9 +942,10 @@ static bool one_request(struct weft_h1 *h)
     if (WEFT_UNLIKELY(rq->head.flags & WEFT_HEAD_EXPECT_OTHER)) {
         weft_loop_count(h->conn.loop, WEFT_COUNTER_EXPECT_FAILED);
         weft_ignore(weft_fail(rq, 417, WEFT_S("Expectation Failed"))); /* nothing was answered yet */
-    } else if (weft_service_handle(rq) < 0) {
-        weft_loop_count(h->conn.loop, WEFT_COUNTER_STREAMS_BROKEN);
-        h->broken = WEFT_ECANCELED;
+    } else {
+        weft_rc handled = weft_service_handle(rq);
+        if (WEFT_UNLIKELY(handled < 0))
+            break_stream(h, handled);
     }
     bool unread = h->body != WEFT_H1_BODY_DONE;
     if (WEFT_UNLIKELY(unread && !h->closing && (h->continue_due || (h->body == WEFT_H1_BODY_LENGTH &&

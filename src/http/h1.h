@@ -48,6 +48,7 @@ struct weft_h1 {
     char *block;           /* NULL until something is to be said */
     uint32_t block_len;
     uint32_t chunk_at;     /* of the open chunk's size line in the block + 1; 0: none is open */
+    uint32_t head_at;      /* of the last answer's head in the block + 1; 0: it has left */
     struct iovec extra[2]; /* sent behind the block */
     uint8_t extra_count;
     uint8_t close_how;     /* enum weft_close */

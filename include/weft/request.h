@@ -62,8 +62,9 @@ uint64_t weft_param_u64(const weft_req *rq, const char *name_z);
 
 /** The next piece of the body, where it lies: borrowed until the next call. Waits.
  *  out      empty at the end
- *  returns  0; WEFT_ELIMIT (longer than the route allows), WEFT_ESYNTAX (bad chunks), WEFT_EEOF (the
- *           client stopped in the middle), WEFT_ESLOW, WEFT_ECANCELED, WEFT_EFULL */
+ *  returns  0; WEFT_ELIMIT (longer than the route allows), WEFT_ESYNTAX (bad chunks), WEFT_EFIELDS
+ *           (too much in the trailers), WEFT_EEOF (the client stopped in the middle), WEFT_ESLOW,
+ *           WEFT_ECANCELED, WEFT_EFULL */
 WEFT_CHECK weft_rc weft_read_body(weft_req *rq, weft_str *out);
 
 /** The whole body, in the arena, until the request ends. Waits.

@@ -546,7 +546,7 @@ static weft_rc read_chunked(struct weft_h1 *h, weft_str *out)
         }
         if (rc > 0) {
             weft_loop_count(h->conn.loop, weft_parse_error_counter(rc));
-            return weft_parse_error_status(rc) == 431 ? WEFT_ELIMIT : WEFT_ESYNTAX;
+            return weft_parse_error_status(rc) == 431 ? WEFT_EFIELDS : WEFT_ESYNTAX;
         }
     }
 }

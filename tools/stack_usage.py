@@ -2,7 +2,7 @@
 """No large stack frame on a request's path: handlers run on small pooled stacks.
 
     tools/stack_usage.py [--top N] [build]
-Reads the .su files that -fstack-usage leaves beside the objects of the release build. A function of
+Reads the .su files that -fstack-usage leaves beside the objects of the checked build. A function of
 src/{base,mem,io,tls,http,serve} may use FRAME_BYTES_MAX of stack, and no variable amount. Others are
 named in tools/stack_usage.txt with their limit and a reason.
 """
@@ -48,7 +48,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--top', type=int, default=5, help='print the N largest frames')
-    parser.add_argument('build', nargs='?', default=os.path.join(tree.ROOT, 'build'))
+    parser.add_argument('build', nargs='?', default=os.path.join(tree.ROOT, 'build-checked'))
     args = parser.parse_args()
 
     allowed, used, findings = exceptions(), set(), []

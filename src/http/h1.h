@@ -3,8 +3,8 @@
  *
  * Lifetime: the object of a connection while something is going on (io/conn.h).
  * Threads:  the owner worker only.
- * Memory:   sizeof(struct weft_h1), from the loop's pool of active connections; at most two blocks, or
- *           a block and a receive buffer, and the receive buffers that its request keeps.
+ * Memory:   sizeof(struct weft_h1), from the loop's pool of active connections; at most two blocks,
+ * or a block and a receive buffer, and the receive buffers that its request keeps.
  */
 #ifndef WEFT_HTTP_H1_H
 #define WEFT_HTTP_H1_H
@@ -13,8 +13,9 @@
 #include "http/message.h"
 #include "http/service.h"
 
-/* Receive buffers that may queue up behind a request that is not reading: the kernel hands over what it
- * was lent before it hears that it should stop. More are kept while half of all buffers are free. */
+/* Receive buffers that may queue up behind a request that is not reading: the kernel hands over
+ * what it was lent before it hears that it should stop. More are kept while half of all buffers are
+ * free. */
 #define WEFT_H1_QUEUE_MAX 64
 
 enum weft_h1_deadline {
@@ -34,24 +35,24 @@ struct weft_h1 {
     struct weft_conn conn; /* first: the transport's view */
 
     /* input */
-    struct weft_input in;  /* not yet read; referenced if in a receive buffer */
-    uint16_t queue_first;  /* receive buffers behind it, WEFT_BUF_NONE: none */
+    struct weft_input in; /* not yet read; referenced if in a receive buffer */
+    uint16_t queue_first; /* receive buffers behind it, WEFT_BUF_NONE: none */
     uint16_t queue_last;
     uint16_t queue_count;
-    uint16_t head_buf;     /* kept because the request's head lies in it; WEFT_BUF_NONE: not (yet) */
-    uint16_t carry_buf;    /* the carry is this receive buffer; WEFT_BUF_NONE: a block */
-    char *carry;           /* a head that came in pieces; NULL: none */
+    uint16_t head_buf;  /* kept because the request's head lies in it; WEFT_BUF_NONE: not (yet) */
+    uint16_t carry_buf; /* the carry is this receive buffer; WEFT_BUF_NONE: a block */
+    char *carry;        /* a head that came in pieces; NULL: none */
     uint32_t carry_len;
-    size_t scanned;        /* how far the carry was searched for its end */
+    size_t scanned; /* how far the carry was searched for its end */
 
     /* output */
-    char *block;           /* NULL until something is to be said */
+    char *block; /* NULL until something is to be said */
     uint32_t block_len;
     uint32_t chunk_at;     /* of the open chunk's size line in the block + 1; 0: none is open */
     uint32_t head_at;      /* of the last answer's head in the block + 1; 0: it has left */
     struct iovec extra[2]; /* sent behind the block */
     uint8_t extra_count;
-    uint8_t close_how;     /* enum weft_close */
+    uint8_t close_how; /* enum weft_close */
 
     /* state */
     uint8_t deadline;   /* enum weft_h1_deadline: what conn.timer is for */

@@ -36,7 +36,8 @@ void weft_req_init(weft_req *rq, const struct weft_exchange_ops *exchange,
     rq->out_fields = rq->out_inline;
     rq->trailers = NULL;
     rq->match.param_count = 0;
-    memset(rq->slots, 0, sizeof(rq->slots));
+    if (weft_slots_registered() > 0)
+        memset(rq->slots, 0, sizeof(rq->slots));
 }
 
 static void run_defers(weft_req *rq)
@@ -275,7 +276,8 @@ weft_str weft_param(const weft_req *rq, const char *name_z)
 uint64_t weft_param_u64(const weft_req *rq, const char *name_z)
 {
     uint64_t value = 0;
-    weft_ignore(weft_str_to_u64(weft_param(rq, name_z), &value)); /* the router checked typed ones */
+    weft_ignore(
+        weft_str_to_u64(weft_param(rq, name_z), &value)); /* the router checked typed ones */
     return value;
 }
 
@@ -348,7 +350,8 @@ static size_t slots_registered;
 void weft_slot_register(struct weft_slot_def *def)
 {
     size_t offset = WEFT_ALIGN_UP(slots_registered, (size_t)(def->bytes >= 8 ? 8 : 4));
-    weft_assert(offset + def->bytes <= WEFT_SLOTS_BYTES_MAX); /* at load time: a program's mistake */
+    weft_assert(offset + def->bytes <=
+                WEFT_SLOTS_BYTES_MAX); /* at load time: a program's mistake */
     def->offset = (uint16_t)offset;
     slots_registered = offset + def->bytes;
 }
@@ -492,9 +495,11 @@ void weft_req_fail(weft_req *rq, weft_rc rc)
         return;
     int status = weft_rc_status(rc);
     weft_req_unanswer(rq);
-    weft_ignore(weft_text(rq, status, weft_status_reason(status))); /* nothing is answered: cannot fail */
+    weft_ignore(
+        weft_text(rq, status, weft_status_reason(status))); /* nothing is answered: cannot fail */
     if (status == 503)
-        weft_ignore(weft_set_header(rq, WEFT_S("Retry-After"), WEFT_S("1"))); /* the first of its headers */
+        weft_ignore(
+            weft_set_header(rq, WEFT_S("Retry-After"), WEFT_S("1"))); /* the first of its headers */
 }
 
 /* RFC 9110 5.6.2 token, 5.5 field value: what could end the line or the head is refused. */
@@ -565,7 +570,8 @@ weft_rc weft_begin(weft_req *rq, int status, weft_str type)
 {
     if (weft_req_answered(rq))
         return WEFT_ESTATE;
-    WEFT_TRY(about_to_wait(rq)); /* it will have to, sooner or later: better told now than in the middle */
+    WEFT_TRY(about_to_wait(
+        rq)); /* it will have to, sooner or later: better told now than in the middle */
     WEFT_TRY(answer(rq, status, type, WEFT_BODY_STREAM));
     return rq->exchange->begin(rq);
 }
@@ -596,7 +602,8 @@ weft_rc weft_write(weft_req *rq, weft_str bytes)
     return 0;
 }
 
-/* Straight into the block; what does not fit the rest of it is formatted once more into the next. */
+/* Straight into the block; what does not fit the rest of it is formatted once more into the next.
+ */
 static weft_rc print(weft_req *rq, const char *format, va_list args)
 {
     char *to = NULL;

@@ -1,0 +1,388 @@
+/* h1_out.c - the sending half of HTTP/1.1: heads, bodies and chunks into one block, and the block
+ * (with what lies beside it) to the transport.
+ *
+ * One send for a whole burst of answers. Small bodies are copied behind their head, because one
+ * buffer sends faster than two pieces (send() beats sendmsg() by 3 to 6 %); larger ones go from
+ * where they lie.
+ */
+#include "http/h1_priv.h"
+
+#define INLINE_BODY_MAX  2048 /* smaller bodies are copied behind their head: one send, no iovec */
+#define HEAD_BYTES_FIXED 320  /* prefix, length, connection: everything of ours in a head */
+#define CHUNK_LINE_BYTES 6    /* "0ffc\r\n" */
+#define CHUNK_OVERHEAD   (CHUNK_LINE_BYTES + 2)
+
+static const char hex_digits[] = "0123456789abcdef";
+
+bool weft_h1_block_ready(struct weft_h1 *h)
+{
+    if (h->block == NULL) {
+        h->block = weft_block_take(h->conn.loop);
+        h->block_len = 0;
+    }
+    return h->block != NULL;
+}
+
+/* Everything queued has left. */
+void weft_h1_output_done(struct weft_h1 *h)
+{
+    h->block_len = 0;
+    h->extra_count = 0;
+    h->chunk_at = 0;
+    h->head_at = 0;
+}
+
+/* Starts sending everything queued. 0, WEFT_PENDING or an error. */
+weft_rc weft_h1_flush_start(struct weft_h1 *h)
+{
+    unsigned count = 0;
+    if (h->block_len > 0)
+        h->conn.iov[count++] = (struct iovec){h->block, h->block_len};
+    for (unsigned i = 0; i < h->extra_count; i++)
+        h->conn.iov[count++] = h->extra[i];
+    weft_rc rc = weft_conn_send(&h->conn, count);
+    if (rc == WEFT_PENDING)
+        weft_h1_set_deadline(h, WEFT_H1_WRITE_DEADLINE,
+                             h->conn.loop->now_ms + weft_h1_limits_of(h)->write_ms);
+    else
+        weft_h1_output_done(h);
+    return rc;
+}
+
+/* Completes the open chunk: its size, in four digits, goes where its line was left open. */
+void weft_h1_close_chunk(struct weft_h1 *h)
+{
+    if (h->chunk_at == 0)
+        return;
+    char *line = h->block + h->chunk_at - 1;
+    size_t size = (size_t)(weft_h1_block_at(h) - line) - CHUNK_LINE_BYTES;
+    h->chunk_at = 0;
+    if (size == 0) {
+        h->block_len -= CHUNK_LINE_BYTES;
+        return;
+    }
+    for (int i = 3; i >= 0; i--, size >>= 4)
+        line[i] = hex_digits[size & 15];
+    line[4] = '\r';
+    line[5] = '\n';
+    weft_h1_put(h, WEFT_S("\r\n"));
+}
+
+/* On a task: returns when everything queued has left. */
+weft_rc weft_h1_flush_wait(struct weft_h1 *h)
+{
+    weft_req *rq = &h->rq;
+    if (rq->canceled != 0)
+        return rq->canceled;
+    weft_h1_close_chunk(h);
+    if (!weft_h1_queued(h))
+        return 0;
+    if (weft_tasks_full(&h->conn.loop->tasks)) {
+        weft_loop_count(h->conn.loop, WEFT_COUNTER_SHED_STACKS);
+        return WEFT_EFULL; /* before anything is in the kernel that points into our memory */
+    }
+    weft_rc rc = weft_h1_flush_start(h);
+    if (rc == WEFT_PENDING) {
+        rc = weft_req_wait(rq, WEFT_WAIT_SEND);
+        weft_h1_clear_deadline(h);
+        weft_h1_output_done(h);
+    }
+    if (rc < 0)
+        h->broken = rc;
+    return rc < 0 ? WEFT_ECANCELED : rq->canceled;
+}
+
+static bool bodiless(const weft_req *rq)
+{
+    return rq->head.method == WEFT_HEAD || rq->status == 204 || rq->status == 304;
+}
+
+static size_t head_bytes(const weft_req *rq)
+{
+    size_t bytes = HEAD_BYTES_FIXED + rq->type.len;
+    for (size_t i = 0; i < rq->out_count; i++)
+        bytes += rq->out_fields[i].name.len + rq->out_fields[i].value.len + 4;
+    return bytes;
+}
+
+static char *copy(char *to, weft_str text)
+{
+    memcpy(to, text.ptr, text.len);
+    return to + text.len;
+}
+
+static WEFT_COLD char *status_line(char *to, int status)
+{
+    to = copy(to, WEFT_S("HTTP/1.1 "));
+    to += weft_u64_to_text(to, (uint64_t)status);
+    *to++ = ' ';
+    to = copy(to, weft_status_reason(status));
+    return copy(to, WEFT_S("\r\n"));
+}
+
+static WEFT_COLD char *out_fields(char *to, const weft_req *rq)
+{
+    for (size_t i = 0; i < rq->out_count; i++) {
+        to = copy(to, rq->out_fields[i].name);
+        to = copy(to, WEFT_S(": "));
+        to = copy(to, rq->out_fields[i].value);
+        to = copy(to, WEFT_S("\r\n"));
+    }
+    return to;
+}
+
+/* The head of rq's answer at `to`, which has room for head_bytes(). Returns its end. */
+static char *write_head(struct weft_h1 *h, const weft_req *rq, char *to)
+{
+    weft_str prefix = weft_service_prefix(weft_h1_service_of(h));
+    if (WEFT_LIKELY(rq->status == 200)) {
+        to = copy(to, prefix);
+    } else {
+        size_t skip = weft_h1_service_of(h)->prefix_status_len;
+        to = status_line(to, rq->status);
+        to = copy(to, weft_str_make(prefix.ptr + skip, prefix.len - skip));
+    }
+    if (rq->type.len > 0) {
+        to = copy(to, WEFT_S("Content-Type: "));
+        to = copy(to, rq->type);
+        to = copy(to, WEFT_S("\r\n"));
+    }
+    if (rq->body_kind == WEFT_BODY_STREAM) {
+        if (h->chunked_out)
+            to = copy(to, WEFT_S("Transfer-Encoding: chunked\r\n"));
+    } else if (rq->status != 204) {
+        to = copy(to, WEFT_S("Content-Length: "));
+        to += weft_u64_to_text(to, rq->body.len);
+        to = copy(to, WEFT_S("\r\n"));
+    }
+    if (WEFT_UNLIKELY(rq->out_count > 0))
+        to = out_fields(to, rq);
+    if (WEFT_UNLIKELY(h->closing))
+        to = copy(to, WEFT_S("Connection: close\r\n"));
+    else if (WEFT_UNLIKELY(rq->head.version_minor == 0))
+        to = copy(to, WEFT_S("Connection: keep-alive\r\n"));
+    return copy(to, WEFT_S("\r\n"));
+}
+
+/* Queues the head: in the block, or in the arena when it is larger than one. */
+static weft_rc queue_head(struct weft_h1 *h)
+{
+    weft_req *rq = &h->rq;
+    size_t bytes = head_bytes(rq);
+    if (bytes > weft_h1_block_room(h) && h->block_len > 0)
+        WEFT_TRY(weft_h1_flush_wait(h));
+    if (!weft_h1_block_ready(h))
+        return WEFT_EFULL;
+    if (WEFT_LIKELY(bytes <= weft_h1_block_room(h))) {
+        h->head_at = h->block_len + 1;
+        char *end = write_head(h, rq, weft_h1_block_at(h));
+        h->block_len = (uint32_t)(end - h->block);
+        return 0;
+    }
+    char *large = weft_alloc(rq, bytes);
+    if (large == NULL)
+        return WEFT_ENOMEM;
+    char *end = write_head(h, rq, large);
+    h->extra[h->extra_count++] = (struct iovec){large, (size_t)(end - large)};
+    rq->borrowed = true;
+    return 0;
+}
+
+/* An answer of our own, when there is no request to speak of: then the connection closes. */
+void weft_h1_refuse(struct weft_h1 *h, int status, weft_str text)
+{
+    weft_req *rq = &h->rq;
+    h->closing = true;
+    h->close_how = WEFT_CLOSE_LINGER;
+    h->in.len = 0; /* framing is in doubt: nothing behind it is looked at */
+    if (!weft_h1_block_ready(h)) {
+        h->broken = WEFT_EFULL;
+        return;
+    }
+    rq->head = (struct weft_head){.version_minor = 1};
+    rq->status = status;
+    rq->type = WEFT_S("text/plain");
+    rq->body = text;
+    rq->body_kind = WEFT_BODY_MEMORY;
+    rq->out_count = 0;
+    struct weft_out_field retry = {WEFT_S("Retry-After"), WEFT_S("1")};
+    rq->out_fields = rq->out_inline;
+    if (status == 503)
+        rq->out_inline[rq->out_count++] = retry;
+    weft_loop_count(h->conn.loop, WEFT_COUNTER_REQUESTS);
+    weft_loop_count(h->conn.loop,
+                    status < 500 ? WEFT_COUNTER_RESPONSES_4XX : WEFT_COUNTER_RESPONSES_5XX);
+    if (weft_h1_block_room(h) < HEAD_BYTES_FIXED + 256)
+        return; /* a full block of earlier answers leaves; the refusal is just the close */
+    char *end = write_head(h, rq, weft_h1_block_at(h));
+    end = copy(end, text);
+    h->block_len = (uint32_t)(end - h->block);
+}
+
+weft_rc weft_h1_begin(weft_req *rq)
+{
+    struct weft_h1 *h = weft_h1_of_req(rq);
+    h->bodiless = bodiless(rq);
+    h->chunked_out = rq->head.version_minor > 0 && !(rq->status == 204 || rq->status == 304);
+    if (rq->head.version_minor == 0)
+        h->closing = true; /* the end of the body is the end of the connection */
+    /* A handler that answers while it reads: the client must hear "go on" before it hears the
+     * answer, RFC 9110 10.1.1. */
+    if (h->continue_due && rq->status < 300)
+        WEFT_TRY(weft_h1_send_continue(h));
+    return queue_head(h);
+}
+
+weft_rc weft_h1_flush(weft_req *rq)
+{
+    return weft_h1_flush_wait(weft_h1_of_req(rq));
+}
+
+static size_t stream_room(const struct weft_h1 *h)
+{
+    size_t room = weft_h1_block_room(h);
+    size_t overhead = !h->chunked_out ? 0 : h->chunk_at != 0 ? 2 : CHUNK_OVERHEAD;
+    return room > overhead ? room - overhead : 0;
+}
+
+weft_rc weft_h1_room(weft_req *rq, size_t min, char **out, size_t *out_room)
+{
+    struct weft_h1 *h = weft_h1_of_req(rq);
+    if (min > WEFT_BLOCK_BYTES - CHUNK_OVERHEAD)
+        return WEFT_ELIMIT;
+    if (!weft_h1_block_ready(h))
+        return WEFT_EFULL;
+    if (stream_room(h) < min) {
+        WEFT_TRY(weft_h1_flush(rq));
+        if (!weft_h1_block_ready(h))
+            return WEFT_EFULL;
+    }
+    if (h->chunked_out && h->chunk_at == 0) {
+        h->chunk_at = h->block_len + 1;
+        h->block_len += CHUNK_LINE_BYTES;
+    }
+    *out = weft_h1_block_at(h);
+    *out_room = stream_room(h);
+    return 0;
+}
+
+void weft_h1_commit(weft_req *rq, size_t bytes)
+{
+    struct weft_h1 *h = weft_h1_of_req(rq);
+    if (!h->bodiless)
+        h->block_len += (uint32_t)bytes;
+}
+
+weft_rc weft_h1_write(weft_req *rq, weft_str bytes)
+{
+    struct weft_h1 *h = weft_h1_of_req(rq);
+    if (h->bodiless)
+        return 0;
+    weft_h1_close_chunk(h);
+    if (!weft_h1_block_ready(h))
+        return WEFT_EFULL;
+    if (weft_h1_block_room(h) < WEFT_CHUNK_HEAD_BYTES_MAX || h->extra_count > 0)
+        WEFT_TRY(weft_h1_flush_wait(h));
+    if (h->chunked_out)
+        h->block_len += (uint32_t)weft_chunk_head(weft_h1_block_at(h), bytes.len);
+    h->extra[h->extra_count++] = (struct iovec){(void *)(uintptr_t)bytes.ptr, bytes.len};
+    if (h->chunked_out)
+        h->extra[h->extra_count++] = (struct iovec){(void *)(uintptr_t) "\r\n", 2};
+    return weft_h1_flush_wait(h);
+}
+
+/* Room for `bytes` more in the block, made by sending what is in it. */
+static weft_rc make_room(struct weft_h1 *h, size_t bytes)
+{
+    if (!weft_h1_block_ready(h))
+        return WEFT_EFULL;
+    if (bytes > WEFT_BLOCK_BYTES)
+        return WEFT_ELIMIT;
+    if (weft_h1_block_room(h) < bytes || h->extra_count > 0)
+        WEFT_TRY(weft_h1_flush_wait(h));
+    return weft_h1_block_ready(h) ? 0 : WEFT_EFULL;
+}
+
+static weft_rc put_trailers(struct weft_h1 *h, const weft_req *rq)
+{
+    for (size_t i = 0; i < rq->trailer_count; i++) {
+        const struct weft_out_field *field = &rq->trailers[i];
+        WEFT_TRY(make_room(h, field->name.len + field->value.len + 4));
+        weft_h1_put(h, field->name);
+        weft_h1_put(h, WEFT_S(": "));
+        weft_h1_put(h, field->value);
+        weft_h1_put(h, WEFT_S("\r\n"));
+    }
+    return 0;
+}
+
+weft_rc weft_h1_end(weft_req *rq)
+{
+    struct weft_h1 *h = weft_h1_of_req(rq);
+    weft_h1_close_chunk(h);
+    if (!h->chunked_out || h->bodiless)
+        return 0;
+    WEFT_TRY(make_room(h, 5));
+    weft_h1_put(h, WEFT_S("0\r\n"));
+    if (rq->head.flags & WEFT_HEAD_TE_TRAILERS)
+        WEFT_TRY(put_trailers(h, rq));
+    WEFT_TRY(make_room(h, 2));
+    weft_h1_put(h, WEFT_S("\r\n"));
+    return 0;
+}
+
+static void count_answer(struct weft_loop *loop, int status)
+{
+    enum weft_counter id = status < 300   ? WEFT_COUNTER_RESPONSES_2XX
+                           : status < 400 ? WEFT_COUNTER_RESPONSES_3XX
+                           : status < 500 ? WEFT_COUNTER_RESPONSES_4XX
+                                          : WEFT_COUNTER_RESPONSES_5XX;
+    weft_loop_count(loop, WEFT_COUNTER_REQUESTS);
+    weft_loop_count(loop, id);
+}
+
+static weft_rc queue_body(struct weft_h1 *h)
+{
+    weft_req *rq = &h->rq;
+    if (bodiless(rq))
+        return 0;
+    if (rq->body_kind == WEFT_BODY_FILE) {
+        h->conn.file = rq->file;
+        h->conn.file_offset = rq->file_offset;
+        h->conn.file_left = rq->body.len;
+        rq->borrowed = true;
+    } else if (rq->body.len <= WEFT_MIN(weft_h1_block_room(h), (size_t)INLINE_BODY_MAX) &&
+               h->extra_count == 0) {
+        if (rq->body.len > 0)
+            weft_h1_put(h, rq->body);
+    } else {
+        h->extra[h->extra_count++] = (struct iovec){(void *)(uintptr_t)rq->body.ptr, rq->body.len};
+        rq->borrowed = true;
+    }
+    return 0;
+}
+
+static weft_rc queue_raw(struct weft_h1 *h)
+{
+    weft_req *rq = &h->rq;
+    h->closing = true;
+    h->extra[h->extra_count++] = (struct iovec){(void *)(uintptr_t)rq->body.ptr, rq->body.len};
+    rq->borrowed = true;
+    return 0;
+}
+
+/* The answer's bytes into the block (or beside it). */
+void weft_h1_respond(struct weft_h1 *h)
+{
+    weft_req *rq = &h->rq;
+    weft_rc rc = 0;
+    count_answer(h->conn.loop, rq->status);
+    if (rq->body_kind == WEFT_BODY_RAW)
+        rc = queue_raw(h);
+    else if (rq->body_kind != WEFT_BODY_STREAM)
+        rc = queue_head(h);
+    if (rc == 0 && (rq->body_kind == WEFT_BODY_MEMORY || rq->body_kind == WEFT_BODY_FILE))
+        rc = queue_body(h);
+    if (rc < 0)
+        h->broken = rc;
+}

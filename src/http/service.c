@@ -65,7 +65,8 @@ static weft_rc decode_path(weft_req *rq)
     return 0;
 }
 
-/* Allow: every method that the path has (RFC 9110 10.2.1); OPTIONS always, the server answers it. */
+/* Allow: every method that the path has (RFC 9110 10.2.1); OPTIONS always, the server answers it.
+ */
 static weft_rc set_allow(weft_req *rq, uint32_t allow)
 {
     char *text = weft_alloc(rq, 512);
@@ -165,7 +166,7 @@ static void failed(weft_req *rq, weft_rc rc)
     weft_req_fail(rq, rc);
 }
 
-/* A small promise before the route is known: a path to decode, an Allow header. */
+/* A small promise before the route is known, for a path to decode. */
 static weft_rc reserve_first(weft_req *rq)
 {
     size_t first = rq->service->site->fallback.memory_bytes;
@@ -178,16 +179,20 @@ static weft_rc reserve_first(weft_req *rq)
     return 0;
 }
 
+/* Path, route, promise: what must be right before a handler runs. */
+static weft_rc prepare(weft_req *rq, weft_handler_fn *out_handler)
+{
+    if (WEFT_UNLIKELY(rq->head.flags & WEFT_HEAD_PATH_ESCAPED) && rq->promised == 0)
+        WEFT_TRY(reserve_first(rq));
+    WEFT_TRY(decode_path(rq));
+    *out_handler = find(rq);
+    return admit(rq);
+}
+
 weft_rc weft_service_handle(weft_req *rq)
 {
     weft_handler_fn handler = NULL;
-    weft_rc rc = rq->promised == 0 ? reserve_first(rq) : 0;
-    if (rc == 0)
-        rc = decode_path(rq);
-    if (rc == 0) {
-        handler = find(rq);
-        rc = admit(rq);
-    }
+    weft_rc rc = prepare(rq, &handler);
     if (WEFT_UNLIKELY(rc != 0)) {
         weft_req_fail(rq, rc);
         return 0;

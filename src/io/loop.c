@@ -74,6 +74,7 @@ static weft_rc build_counters(struct builder *b)
     weft_account_use(b->account, sizeof(struct weft_counters));
     weft_account_commit(b->account, (ptrdiff_t)counters_bytes());
     b->loop->counters = memory;
+    b->loop->counters_account = b->account;
     return 0;
 }
 
@@ -228,8 +229,11 @@ void weft_loop_fini(struct weft_loop *loop)
     weft_bufs_fini(&loop->bufs);
     weft_pool_fini(&loop->blocks);
     weft_pool_fini(&loop->conns);
-    if (loop->counters != NULL)
-        munmap(loop->counters, counters_bytes());
+    if (loop->counters != NULL) {
+        weft_account_unuse(loop->counters_account, sizeof(struct weft_counters));
+        weft_account_commit(loop->counters_account, -(ptrdiff_t)counters_bytes());
+        weft_account_unmap(loop->counters_account, loop->counters, counters_bytes());
+    }
     *loop = (struct weft_loop){.wake_fd = -1};
 }
 

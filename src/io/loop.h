@@ -57,6 +57,7 @@ struct weft_loop {
     uint64_t now_ms;
     struct weft_wheel wheel;
     struct weft_counters *counters; /* owned: mapped */
+    struct weft_account *counters_account;
     struct weft_bufs bufs;
     struct weft_tasks tasks;
     struct weft_chunks chunks;

@@ -1,12 +1,14 @@
 /* arena.c - see arena.h.
  *
- * Chunk sizes step by 16 (4 KiB, 64 KiB, 1 MiB): a request that outgrows a size takes the next one
- * rather than many of the same, so a chain stays short. Every class reserves address space for the
- * whole share, because any mix of sizes may fill it; the share itself bounds what is touched.
+ * Chunk sizes step by 4, from 4 KiB to 1 MiB: a request that outgrows a size takes the next one rather
+ * than many of the same, so a chain stays short; and a step is small enough that an arena which holds
+ * 4 KiB of its 64 still gets 16 KiB in one piece. Every class reserves address space for the whole
+ * share, because any mix of sizes may fill it; the share itself bounds what is touched.
  */
 #include "mem/arena.h"
 
-static const size_t chunk_bytes[WEFT_CHUNK_CLASSES] = {4u << 10, 64u << 10, 1u << 20};
+static const size_t chunk_bytes[WEFT_CHUNK_CLASSES] = {4u << 10, 16u << 10, 64u << 10,
+                                                         256u << 10, 1u << 20};
 
 struct weft_arena_chunk {
     struct weft_arena_chunk *older;
@@ -23,9 +25,10 @@ static size_t class_count(size_t elastic, size_t class)
 
 size_t weft_chunks_bytes(size_t elastic)
 {
-    /* The free lists are touched as chunks come back: 4 bytes for each chunk of the smallest size.
-     */
-    return elastic + class_count(elastic, 0) * sizeof(uint32_t) + 3 * WEFT_PAGE_BYTES;
+    size_t bytes = elastic;
+    for (size_t i = 0; i < WEFT_CHUNK_CLASSES; i++) /* the free lists are touched as chunks come back */
+        bytes += WEFT_ALIGN_UP(class_count(elastic, i) * sizeof(uint32_t), WEFT_PAGE_BYTES);
+    return bytes;
 }
 
 /* The classes overlap: each maps the whole share, together they may touch it once. */
@@ -37,7 +40,7 @@ weft_rc weft_chunks_init(struct weft_chunks *chunks, struct weft_account *accoun
     for (size_t i = 0; i < WEFT_CHUNK_CLASSES && rc == 0; i++)
         rc = weft_pool_init_within(&chunks->pools[i], account, chunk_bytes[i],
                                    class_count(elastic, i));
-    account->unit_bytes = 0; /* slots of three sizes */
+    account->unit_bytes = 0; /* slots of several sizes */
     if (rc != 0)
         weft_chunks_fini(chunks);
     return rc;

@@ -1,6 +1,6 @@
 /* arena.h - bump memory with one lifetime: a request's.
  *
- * Chunks come from a worker's chunk store in three sizes; a request that needs little holds 4 KiB,
+ * Chunks come from a worker's chunk store in five sizes; a request that needs little holds 4 KiB,
  * one that needs much moves up. Nothing is freed one by one: reset gives all chunks back at once.
  *
  * Lifetime: the store is the worker's, an arena the request's.
@@ -13,13 +13,13 @@
 
 #include "mem/pool.h"
 
-#define WEFT_CHUNK_CLASSES 3
+#define WEFT_CHUNK_CLASSES 5
 
 /* The worker's share of the elastic term: promises made to requests, and the chunks behind them. */
 struct weft_chunks {
     size_t elastic;                             /* bytes that promises together may reach */
     size_t promised;                            /* sum of the caps of the requests that run now */
-    struct weft_pool pools[WEFT_CHUNK_CLASSES]; /* 4, 64 and 1,024 KiB */
+    struct weft_pool pools[WEFT_CHUNK_CLASSES]; /* 4, 16, 64, 256, 1024 KiB */
     struct weft_account *account;
 };
 

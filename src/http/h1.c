@@ -18,10 +18,7 @@
 static weft_rc h1_pause(weft_req *rq)
 {
     struct weft_h1 *h = weft_h1_of_req(rq);
-    if (!weft_bufs_spare(weft_h1_bufs_of(h))) {
-        weft_loop_count(h->conn.loop, WEFT_COUNTER_SHED_BUFFERS);
-        return WEFT_EFULL;
-    }
+    WEFT_TRY(weft_h1_keep_head(h));
     WEFT_TRY(weft_h1_flush(rq));
     if (h->block != NULL) {
         weft_block_put(h->conn.loop, h->block);
@@ -78,7 +75,7 @@ static const struct weft_exchange_ops h1_exchange = {
 static void finish_request(struct weft_h1 *h)
 {
     weft_req_finish(&h->rq);
-    h->requesting = h->answered = false;
+    h->requesting = h->answered = h->keeping = false;
     if (h->head_buf != WEFT_BUF_NONE) {
         weft_bufs_unref(weft_h1_bufs_of(h), h->head_buf);
         h->head_buf = WEFT_BUF_NONE;
@@ -162,6 +159,11 @@ static bool one_request(struct weft_h1 *h)
         weft_h1_refuse(h, rc > 0 ? weft_parse_error_status(rc) : 503,
                        rc > 0 ? weft_str_z(weft_parse_error_text(rc))
                               : WEFT_S("Service Unavailable"));
+        finish_request(h);
+        return true;
+    }
+    if (WEFT_UNLIKELY(!weft_h1_block_ready(h))) { /* nothing has run yet: the time to say no */
+        weft_h1_refuse(h, 503, WEFT_S("Service Unavailable"));
         finish_request(h);
         return true;
     }
@@ -261,7 +263,7 @@ static bool gather(struct weft_h1 *h)
     else
         return true;
     if (rc != 0)
-        h->broken = rc;
+        weft_h1_refuse(h, 503, WEFT_S("Service Unavailable"));
     return rc == 0 && weft_h1_carry_complete(h);
 }
 

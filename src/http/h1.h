@@ -59,6 +59,7 @@ struct weft_h1 {
     uint8_t body;       /* enum weft_h1_body */
     bool in_task;       /* the burst runs, or waits */
     bool requesting;    /* rq is alive */
+    bool keeping;       /* rq may wait: a spare buffer stood in for the one its head lies in */
     bool answered;      /* rq waits for its last byte to leave */
     bool partial;       /* `in` is the beginning of a head */
     bool eof;           /* the client will send no more */

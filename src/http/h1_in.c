@@ -211,6 +211,18 @@ weft_rc weft_h1_send_continue(struct weft_h1 *h)
     return 0;
 }
 
+weft_rc weft_h1_keep_head(struct weft_h1 *h)
+{
+    if (h->keeping)
+        return 0;
+    if (!weft_bufs_spare(weft_h1_bufs_of(h))) {
+        weft_loop_count(h->conn.loop, WEFT_COUNTER_SHED_BUFFERS);
+        return WEFT_EFULL;
+    }
+    h->keeping = true;
+    return 0;
+}
+
 /* Bytes of the body are in `in`, or an error. */
 static weft_rc more_input(struct weft_h1 *h)
 {
@@ -221,10 +233,8 @@ static weft_rc more_input(struct weft_h1 *h)
         return 0;
     if (h->continue_due)
         WEFT_TRY(weft_h1_send_continue(h));
-    if (h->head_buf != WEFT_BUF_NONE && !weft_bufs_spare(weft_h1_bufs_of(h))) {
-        weft_loop_count(h->conn.loop, WEFT_COUNTER_SHED_BUFFERS);
-        return WEFT_EFULL;
-    }
+    if (h->head_buf != WEFT_BUF_NONE)
+        WEFT_TRY(weft_h1_keep_head(h));
     return await_input(h);
 }
 

@@ -132,7 +132,7 @@ static WEFT_COLD char *out_fields(char *to, const weft_req *rq)
 }
 
 /* The head of rq's answer at `to`, which has room for head_bytes(). Returns its end. */
-static char *write_head(struct weft_h1 *h, const weft_req *rq, char *to)
+static char *compose_head(struct weft_h1 *h, const weft_req *rq, char *to)
 {
     weft_str prefix = weft_service_prefix(weft_h1_service_of(h));
     if (WEFT_LIKELY(rq->status == 200)) {
@@ -165,6 +165,48 @@ static char *write_head(struct weft_h1 *h, const weft_req *rq, char *to)
     return copy(to, WEFT_S("\r\n"));
 }
 
+/* Is this an answer whose head depends on nothing but its type and length? */
+static bool is_plain(const struct weft_h1 *h, const weft_req *rq)
+{
+    return rq->status == 200 && rq->body_kind == WEFT_BODY_MEMORY && rq->out_count == 0 &&
+           !h->closing && rq->head.version_minor != 0;
+}
+
+static bool same_head(const struct weft_kept_head *kept, const weft_req *rq)
+{
+    return kept->wall_s == rq->loop->clock.wall_s && kept->body_len == rq->body.len &&
+           kept->type_len == rq->type.len && rq->type.len > 0 &&
+           memcmp(kept->bytes + kept->type_at, rq->type.ptr, rq->type.len) == 0;
+}
+
+static void keep_head(struct weft_kept_head *kept, const weft_req *rq, const char *head, size_t len)
+{
+    size_t type_at = weft_service_prefix(rq->service).len + WEFT_S("Content-Type: ").len;
+    kept->wall_s = UINT64_MAX;
+    if (len > sizeof(kept->bytes) || rq->type.len == 0)
+        return;
+    memcpy(kept->bytes, head, len);
+    kept->len = (uint16_t)len;
+    kept->type_at = (uint16_t)type_at;
+    kept->type_len = (uint16_t)rq->type.len;
+    kept->body_len = rq->body.len;
+    kept->wall_s = rq->loop->clock.wall_s;
+}
+
+static char *write_head(struct weft_h1 *h, const weft_req *rq, char *to)
+{
+    struct weft_kept_head *kept = &weft_h1_service_of(h)->kept_head;
+    if (!is_plain(h, rq))
+        return compose_head(h, rq, to);
+    if (WEFT_LIKELY(same_head(kept, rq))) {
+        memcpy(to, kept->bytes, sizeof(kept->bytes)); /* all of it: a copy without a call */
+        return to + kept->len;
+    }
+    char *end = compose_head(h, rq, to);
+    keep_head(kept, rq, to, (size_t)(end - to));
+    return end;
+}
+
 /* Queues the head: in the block, or in the arena when it is larger than one. */
 static weft_rc queue_head(struct weft_h1 *h)
 {
@@ -189,6 +231,17 @@ static weft_rc queue_head(struct weft_h1 *h)
     return 0;
 }
 
+/* Not even a block to say it in: said from static memory. */
+static void refuse_full(struct weft_h1 *h)
+{
+    weft_str text = h->conn.protocol->refusal;
+    h->extra[0] = (struct iovec){(void *)(uintptr_t)text.ptr, text.len};
+    h->extra_count = 1;
+    weft_loop_count(h->conn.loop, WEFT_COUNTER_REQUESTS);
+    weft_loop_count(h->conn.loop, WEFT_COUNTER_RESPONSES_5XX);
+    weft_loop_count(h->conn.loop, WEFT_COUNTER_SHED_ACTIVE);
+}
+
 /* An answer of our own, when there is no request to speak of: then the connection closes. */
 void weft_h1_refuse(struct weft_h1 *h, int status, weft_str text)
 {
@@ -197,7 +250,7 @@ void weft_h1_refuse(struct weft_h1 *h, int status, weft_str text)
     h->close_how = WEFT_CLOSE_LINGER;
     h->in.len = 0; /* framing is in doubt: nothing behind it is looked at */
     if (!weft_h1_block_ready(h)) {
-        h->broken = WEFT_EFULL;
+        refuse_full(h);
         return;
     }
     rq->head = (struct weft_head){.version_minor = 1};

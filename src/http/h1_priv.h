@@ -84,6 +84,9 @@ static inline void weft_h1_put(struct weft_h1 *h, weft_str text)
 void weft_h1_set_in(struct weft_h1 *h, struct weft_input input);
 /* What `in` lies in goes back, or stays for the request whose head is in it. */
 void weft_h1_drop_in(struct weft_h1 *h);
+/* The request is about to wait and keeps what its head lies in: asked for once, then it may wait as
+ * often as it likes. WEFT_EFULL: no spare buffer. */
+WEFT_CHECK weft_rc weft_h1_keep_head(struct weft_h1 *h);
 void weft_h1_enqueue(struct weft_h1 *h, struct weft_input input);
 bool weft_h1_dequeue(struct weft_h1 *h, struct weft_input *out);
 void weft_h1_carry_free(struct weft_h1 *h);

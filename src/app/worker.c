@@ -4,7 +4,7 @@
 #include <sched.h>
 #include <stdio.h>
 
-#define CUT_TURNS_MAX 200  /* turns of CUT_WAIT_MS that broken connections have to unwind */
+#define CUT_TURNS_MAX 200 /* turns of CUT_WAIT_MS that broken connections have to unwind */
 #define CUT_WAIT_MS   10
 
 static void drain(struct weft_post *post)
@@ -35,11 +35,13 @@ void weft_worker_turn(struct weft_worker *worker)
 {
     struct weft_loop *loop = &worker->loop;
     uint32_t after_cut = 0;
-    while (!worker->stopping || loop->slots.used > 0) {
+    bool last = false; /* one more turn takes in what had been accepted by then */
+    while (!worker->stopping || loop->slots.used > 0 || !last) {
+        last = worker->stopping && loop->slots.used == 0;
         bool cut = atomic_load(&worker->cut) > 0;
         if (cut && ++after_cut > CUT_TURNS_MAX)
             break; /* a handler that does not come back: the process ends all the same */
-        weft_rc rc = weft_loop_turn(loop, cut ? CUT_WAIT_MS : -1);
+        weft_rc rc = weft_loop_turn(loop, last ? 0 : cut ? CUT_WAIT_MS : -1);
         if (rc < 0) {
             weft_log_error("worker %u: the %s engine failed: %s", worker->index,
                            loop->engine.ops->name_z, weft_rc_text(rc));
@@ -77,7 +79,8 @@ static void pin(pthread_attr_t *attr, int cpu)
     cpu_set_t set;
     CPU_ZERO(&set);
     CPU_SET((size_t)cpu, &set);
-    (void)pthread_attr_setaffinity_np(attr, sizeof(set), &set); /* unpinned it serves just as well */
+    (void)pthread_attr_setaffinity_np(attr, sizeof(set),
+                                      &set); /* unpinned it serves just as well */
 }
 
 weft_rc weft_worker_start(struct weft_worker *worker)

@@ -1,8 +1,8 @@
 /* listener.c - see listener.h.
  *
- * When descriptors run out, accept fails without taking anybody from the queue, and a loop that just
- * tried again would spin. So the listener pauses; a descriptor kept in reserve lets those who wait be
- * told 503; it goes on when a connection closes, or after a moment.
+ * When descriptors run out, accept fails without taking anybody from the queue, and a loop that
+ * just tried again would spin. So the listener pauses; a descriptor kept in reserve lets those who
+ * wait be told 503; it goes on when a connection closes, or after a moment.
  */
 #include "io/listener.h"
 #include "io/loop.h"
@@ -15,9 +15,9 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#define RETRY_MS       100
-#define REFUSALS_MAX   16  /* per pause */
-#define LAST_CALL_MAX  65536 /* connections taken from a queue that is about to close */
+#define RETRY_MS      100
+#define REFUSALS_MAX  16    /* per pause */
+#define LAST_CALL_MAX 65536 /* connections taken from a queue that is about to close */
 
 static bool parse_address(const char *host_z, uint16_t port, struct sockaddr_storage *out,
                           socklen_t *out_len)
@@ -63,8 +63,9 @@ static weft_rc bind_and_listen(int fd, const struct weft_listen_options *options
     return 0;
 }
 
-weft_rc weft_listener_open(struct weft_listener *listener, const struct weft_listen_options *options,
-                           char *out_error, size_t error_bytes)
+weft_rc weft_listener_open(struct weft_listener *listener,
+                           const struct weft_listen_options *options, char *out_error,
+                           size_t error_bytes)
 {
     struct sockaddr_storage address;
     socklen_t len = 0;
@@ -84,8 +85,9 @@ weft_rc weft_listener_open(struct weft_listener *listener, const struct weft_lis
     }
     (void)getsockname(fd, (struct sockaddr *)&address, &len); /* a bound socket has a name */
     listener->fd = fd;
-    listener->port = ntohs(address.ss_family == AF_INET ? ((struct sockaddr_in *)&address)->sin_port
-                                                        : ((struct sockaddr_in6 *)&address)->sin6_port);
+    listener->port =
+        ntohs(address.ss_family == AF_INET ? ((struct sockaddr_in *)&address)->sin_port
+                                           : ((struct sockaddr_in6 *)&address)->sin6_port);
     listener->reserve = open("/dev/null", O_RDONLY | O_CLOEXEC);
     return 0;
 }
@@ -143,6 +145,8 @@ void weft_listener_accepted(struct weft_listener *listener, int fd)
         weft_conn_open(loop, fd);
         return;
     }
+    if (listener->fd < 0)
+        return; /* closed meanwhile */
     bool full = fd == -EMFILE || fd == -ENFILE || fd == -ENOMEM || fd == -ENOBUFS;
     weft_loop_count(loop, full ? WEFT_COUNTER_ACCEPT_PAUSES : WEFT_COUNTER_ACCEPT_ERRORS);
     listener->paused = true;
@@ -182,6 +186,10 @@ void weft_listener_close(struct weft_listener *listener)
             weft_conn_open(loop, fd);
         }
     }
+    /* An accept that the kernel has under way would keep the socket listening: nobody is let in any
+     * more. */
+    (void)shutdown(listener->fd,
+                   SHUT_RDWR); /* cannot fail in a way that matters: it is closed next */
     close(listener->fd);
     if (listener->reserve >= 0)
         close(listener->reserve);

@@ -9,6 +9,7 @@
 #define THREAD_STACK_BYTES   ((size_t)64 << 10) /* touched of a worker's own stack, at most */
 #define KERNEL_CONN_BYTES    ((size_t)1536)     /* charged to a cgroup per accepted connection */
 #define FD_RESERVE           300 /* descriptors for everything but connections */
+#define FD_RESERVE_MIN       48  /* where a quarter of them is less than the process has open itself */
 #define ELASTIC_MIN_BYTES    ((size_t)1 << 20)
 #define ADMIN_ROUTE_BYTES    ((size_t)1 << 20)
 
@@ -96,7 +97,8 @@ static uint32_t connections_max(const struct weft_config *config, const struct w
     if (config->connections_max != 0)
         return config->connections_max;
     uint64_t files = machine->nofile_hard;
-    uint64_t reserve = WEFT_MIN((uint64_t)FD_RESERVE, files / 4);
+    uint64_t least = WEFT_MIN(files / 2, (uint64_t)FD_RESERVE_MIN);
+    uint64_t reserve = WEFT_MIN((uint64_t)FD_RESERVE, WEFT_MAX(files / 4, least));
     return (uint32_t)WEFT_MIN(files - reserve, (uint64_t)16777216);
 }
 

@@ -1,7 +1,7 @@
 /* conn.c - the connection table, what the engine's events mean to it, and the TCP transport.
  *
- * Idle connections have no timers: their slots hold the tenth of a second they last did something in,
- * and a sweep walks the table, 16 bytes a connection, a few times per time-out.
+ * Idle connections have no timers: their slots hold the tenth of a second they last did something
+ * in, and a sweep walks the table, 16 bytes a connection, a few times per time-out.
  */
 #include "io/conn.h"
 #include "io/loop.h"
@@ -17,6 +17,7 @@
 #define SENDFILE_STEP_BYTES ((size_t)256 << 10) /* per call */
 #define SENDFILE_TURN_BYTES ((size_t)1 << 20)   /* per visit: then the others get their turn */
 #define SWEEP_MS_MIN        100
+#define REFUSED_LINGER_MAX  16 /* connections beyond the limit that are closed with patience */
 #define SWEEP_MS_MAX        5000
 
 /* ---- the table ---- */
@@ -142,7 +143,8 @@ static void linger(struct weft_loop *loop, uint32_t index)
     weft_engine_recv(&loop->engine, index, WEFT_RECV_STREAM);
 }
 
-/* No object can be had for what this peer wants: it is told so from static memory. */
+/* No object can be had for what this peer wants: it is told so from static memory. Only some linger
+ * then: what is left of the descriptors is meant for others. */
 static void refuse(struct weft_loop *loop, uint32_t index)
 {
     weft_str text = loop->protocol->refusal;
@@ -150,7 +152,11 @@ static void refuse(struct weft_loop *loop, uint32_t index)
     if (n > 0)
         weft_count_add(loop->counters, WEFT_COUNTER_BYTES_OUT, (uint64_t)n);
     weft_loop_count(loop, WEFT_COUNTER_REFUSED_CONNS);
-    linger(loop, index);
+    const struct weft_conn_share *share = loop->slots.share;
+    if (atomic_load_explicit(&share->used, memory_order_relaxed) > share->max + REFUSED_LINGER_MAX)
+        detach(loop, index);
+    else
+        linger(loop, index);
 }
 
 static void arm_sweep(struct weft_loop *loop)
@@ -526,8 +532,8 @@ void weft_conns_drain(struct weft_loop *loop)
 {
     loop->draining = true;
     /* Who was accepted a moment ago may have a request on its way: it gets its answer. */
-    weft_slots_limit(&loop->slots, (struct weft_slot_limits){.fresh_ds = 5, .idle_ds = 1,
-                                                             .linger_ds = 10});
+    weft_slots_limit(&loop->slots,
+                     (struct weft_slot_limits){.fresh_ds = 5, .idle_ds = 1, .linger_ds = 10});
     if (loop->slots.used > 0)
         arm_sweep(loop);
     for (uint32_t i = 0; i < loop->slots.fresh; i++) {

@@ -132,7 +132,7 @@ static WEFT_COLD char *out_fields(char *to, const weft_req *rq)
 }
 
 /* The head of rq's answer at `to`, which has room for head_bytes(). Returns its end. */
-static char *compose_head(struct weft_h1 *h, const weft_req *rq, char *to)
+static char *write_head(struct weft_h1 *h, const weft_req *rq, char *to)
 {
     weft_str prefix = weft_service_prefix(weft_h1_service_of(h));
     if (WEFT_LIKELY(rq->status == 200)) {
@@ -163,48 +163,6 @@ static char *compose_head(struct weft_h1 *h, const weft_req *rq, char *to)
     else if (WEFT_UNLIKELY(rq->head.version_minor == 0))
         to = copy(to, WEFT_S("Connection: keep-alive\r\n"));
     return copy(to, WEFT_S("\r\n"));
-}
-
-/* Is this an answer whose head depends on nothing but its type and length? */
-static bool is_plain(const struct weft_h1 *h, const weft_req *rq)
-{
-    return rq->status == 200 && rq->body_kind == WEFT_BODY_MEMORY && rq->out_count == 0 &&
-           !h->closing && rq->head.version_minor != 0;
-}
-
-static bool same_head(const struct weft_kept_head *kept, const weft_req *rq)
-{
-    return kept->wall_s == rq->loop->clock.wall_s && kept->body_len == rq->body.len &&
-           kept->type_len == rq->type.len && rq->type.len > 0 &&
-           memcmp(kept->bytes + kept->type_at, rq->type.ptr, rq->type.len) == 0;
-}
-
-static void keep_head(struct weft_kept_head *kept, const weft_req *rq, const char *head, size_t len)
-{
-    size_t type_at = weft_service_prefix(rq->service).len + WEFT_S("Content-Type: ").len;
-    kept->wall_s = UINT64_MAX;
-    if (len > sizeof(kept->bytes) || rq->type.len == 0)
-        return;
-    memcpy(kept->bytes, head, len);
-    kept->len = (uint16_t)len;
-    kept->type_at = (uint16_t)type_at;
-    kept->type_len = (uint16_t)rq->type.len;
-    kept->body_len = rq->body.len;
-    kept->wall_s = rq->loop->clock.wall_s;
-}
-
-static char *write_head(struct weft_h1 *h, const weft_req *rq, char *to)
-{
-    struct weft_kept_head *kept = &weft_h1_service_of(h)->kept_head;
-    if (!is_plain(h, rq))
-        return compose_head(h, rq, to);
-    if (WEFT_LIKELY(same_head(kept, rq))) {
-        memcpy(to, kept->bytes, sizeof(kept->bytes)); /* all of it: a copy without a call */
-        return to + kept->len;
-    }
-    char *end = compose_head(h, rq, to);
-    keep_head(kept, rq, to, (size_t)(end - to));
-    return end;
 }
 
 /* Queues the head: in the block, or in the arena when it is larger than one. */

@@ -334,10 +334,11 @@ SAMPLE = re.compile(r'([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{([^}]*)\})? (\S+)\Z')
 class Server:
     """A running weft. Flags come behind `demo --port 0 --admin-port 0 --engine E`."""
 
-    def __init__(self, *flags, env=None, preexec=None, ready=True, engine=ENGINE, command='demo'):
+    def __init__(self, *flags, env=None, preexec=None, ready=True, engine=ENGINE, command='demo',
+                 binary=BIN):
         self.scratch = tempfile.TemporaryDirectory(prefix='weft-server.')
         self.output_path = os.path.join(self.scratch.name, 'output')
-        self.args = [BIN, command, '--port', '0', '--admin-port', '0', '--engine', engine, *flags]
+        self.args = [binary, command, '--port', '0', '--admin-port', '0', '--engine', engine, *flags]
         clean = {key: value for key, value in os.environ.items() if not key.startswith('WEFT_')}
         clean.update(env or {})
         with open(self.output_path, 'wb') as output:
@@ -390,6 +391,19 @@ class Server:
 
     def signal(self, number):
         self.process.send_signal(number)
+
+    def stand_still(self):
+        """SIGSTOP, and wait until every thread has."""
+        self.signal(signal.SIGSTOP)
+
+        def stopped():
+            states = set()
+            for tid in os.listdir('/proc/%d/task' % self.pid):
+                with open('/proc/%d/task/%s/stat' % (self.pid, tid), encoding='ascii') as source:
+                    states.add(source.read().rsplit(')', 1)[1].split()[0])
+            return states == {'T'}
+        if not wait_until(stopped):
+            raise AssertionError('it does not stop')
 
     def wait_exit(self, seconds=15):
         try:

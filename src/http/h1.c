@@ -8,6 +8,7 @@
  * An answer that points into its request's memory (a body not copied, a deferred call) ends the
  * burst: the request stays until its last byte has left, then the burst goes on behind it.
  */
+#include "http/h1.h"
 #include "http/h1_priv.h"
 
 #define BLOCK_ROOM_MIN 1024 /* with less, what is in the block leaves before the next request */
@@ -56,6 +57,7 @@ static void h1_settle(weft_req *rq)
 
 static const struct weft_exchange_ops h1_exchange = {
     .name_z = "http/1.1",
+    .raw = true,
     .read = weft_h1_read,
     .begin = weft_h1_begin,
     .room = weft_h1_room,

@@ -567,6 +567,8 @@ uint64_t weft_answered_bytes(const weft_req *rq)
 
 weft_rc weft_raw(weft_req *rq, weft_str bytes)
 {
+    if (!rq->exchange->raw)
+        return WEFT_ENOTSUP;
     WEFT_TRY(answer(rq, 200, (weft_str){0}, WEFT_BODY_RAW));
     rq->body = bytes;
     return 0;

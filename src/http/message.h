@@ -1,7 +1,8 @@
 /* message.h - a request and its response, whatever protocol carries them.
  *
  * The protocol fills the request part (spans into one buffer), the service finds route and handler,
- * the handler fills the response part, the protocol turns that into bytes. Nothing here knows HTTP/1.
+ * the handler fills the response part, the protocol turns that into bytes. Nothing here knows
+ * HTTP/1.
  *
  * Lifetime: request. Embedded in the protocol's own object, which comes from a pool.
  * Threads:  the owner worker only.
@@ -50,12 +51,13 @@ struct weft_out_field {
 /* What a protocol does for a message. Called on the request's task. */
 struct weft_exchange_ops {
     const char *name_z;
+    bool raw; /* takes ready-made bytes for an answer: weft_raw() */
     /* Next piece of the request's body; empty: the end. May wait. */
     weft_rc (*read)(weft_req *rq, weft_str *out);
     /* A response was begun: queue its head. */
     weft_rc (*begin)(weft_req *rq);
-    /* Room for at least min bytes of streamed body, to be filled and committed; may wait. NULL: none
-     * so large. */
+    /* Room for at least min bytes of streamed body, to be filled and committed; may wait. NULL:
+     * none so large. */
     weft_rc (*room)(weft_req *rq, size_t min, char **out, size_t *out_room);
     void (*commit)(weft_req *rq, size_t bytes);
     /* Bytes that are too many to be copied: sent from where they lie, then it returns. */
@@ -134,8 +136,8 @@ void weft_req_init(weft_req *rq, const struct weft_exchange_ops *exchange,
 /** The last byte has left, or never will: deferred calls run, arena and reservation go back. */
 void weft_req_finish(weft_req *rq);
 
-/** Must the request stay until its answer has been sent? (Its memory is on the way, or somebody asked to
- *  be told of the end.) */
+/** Must the request stay until its answer has been sent? (Its memory is on the way, or somebody
+ * asked to be told of the end.) */
 static inline bool weft_req_held(const weft_req *rq)
 {
     return rq->borrowed | (rq->defers != NULL);

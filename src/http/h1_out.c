@@ -5,6 +5,7 @@
  * buffer sends faster than two pieces (send() beats sendmsg() by 3 to 6 %); larger ones go from
  * where they lie.
  */
+#include "http/h1.h"
 #include "http/h1_priv.h"
 
 #define INLINE_BODY_MAX  2048 /* smaller bodies are copied behind their head: one send, no iovec */
@@ -264,7 +265,8 @@ weft_rc weft_h1_room(weft_req *rq, size_t min, char **out, size_t *out_room)
         return WEFT_ELIMIT;
     if (!weft_h1_block_ready(h))
         return WEFT_EFULL;
-    if (stream_room(h) < min) {
+    /* A head larger than a block lies beside it: it leaves before there is a body behind it. */
+    if (stream_room(h) < min || h->extra_count > 0) {
         WEFT_TRY(weft_h1_flush(rq));
         if (!weft_h1_block_ready(h))
             return WEFT_EFULL;

@@ -385,18 +385,27 @@ static weft_rc queue_raw(struct weft_h1 *h)
     return 0;
 }
 
+static weft_rc queue_answer(struct weft_h1 *h)
+{
+    uint8_t kind = h->rq.body_kind;
+    if (kind == WEFT_BODY_RAW)
+        return queue_raw(h);
+    if (kind == WEFT_BODY_STREAM)
+        return 0; /* was queued as it came */
+    WEFT_TRY(queue_head(h));
+    return queue_body(h);
+}
+
 /* The answer's bytes into the block (or beside it). */
 void weft_h1_respond(struct weft_h1 *h)
 {
-    weft_req *rq = &h->rq;
-    weft_rc rc = 0;
-    count_answer(h->conn.loop, rq->status);
-    if (rq->body_kind == WEFT_BODY_RAW)
-        rc = queue_raw(h);
-    else if (rq->body_kind != WEFT_BODY_STREAM)
-        rc = queue_head(h);
-    if (rc == 0 && (rq->body_kind == WEFT_BODY_MEMORY || rq->body_kind == WEFT_BODY_FILE))
-        rc = queue_body(h);
+    weft_rc rc = queue_answer(h);
+    if (WEFT_UNLIKELY(rc == WEFT_ENOMEM)) { /* its head is beyond the route's memory: say so */
+        weft_req_unanswer(&h->rq);
+        weft_req_fail(&h->rq, rc);
+        rc = queue_answer(h);
+    }
+    count_answer(h->conn.loop, h->rq.status);
     if (rc < 0)
         h->broken = rc;
 }

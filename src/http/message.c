@@ -583,7 +583,10 @@ weft_rc weft_begin(weft_req *rq, int status, weft_str type)
     WEFT_TRY(about_to_wait(
         rq)); /* it will have to, sooner or later: better told now than in the middle */
     WEFT_TRY(answer(rq, status, type, WEFT_BODY_STREAM));
-    return rq->exchange->begin(rq);
+    weft_rc rc = rq->exchange->begin(rq);
+    if (rc < 0)
+        weft_req_unanswer(rq); /* its head was not queued: an error can still be answered */
+    return rc;
 }
 
 static weft_rc stream_open(const weft_req *rq)

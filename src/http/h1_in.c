@@ -4,6 +4,7 @@
  * Nothing is copied but the beginning of a head that is not all there: a head has to lie in one
  * piece for its spans, a body is handed on as it came.
  */
+#include "http/h1.h"
 #include "http/h1_priv.h"
 #include <errno.h>
 
@@ -326,6 +327,7 @@ void weft_h1_setup_body(struct weft_h1 *h)
 void weft_h1_discard_body(struct weft_h1 *h)
 {
     uint64_t max = weft_h1_limits_of(h)->discard_bytes_max;
+    bool closing = h->closing; /* for another reason, or this was said already */
     bool hopeless = h->continue_due || (h->body == WEFT_H1_BODY_LENGTH && h->body_left > max);
     h->rq.body_max = h->rq.body_read + max;
     while (!hopeless && !h->closing && h->body != WEFT_H1_BODY_DONE) {
@@ -334,7 +336,7 @@ void weft_h1_discard_body(struct weft_h1 *h)
     }
     if (h->body == WEFT_H1_BODY_DONE)
         return;
-    if (hopeless)
+    if (hopeless && !closing)
         weft_loop_count(h->conn.loop, WEFT_COUNTER_BODY_UNREAD);
     h->closing = true;
     h->close_how = WEFT_CLOSE_LINGER;

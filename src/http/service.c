@@ -149,8 +149,10 @@ static weft_rc admit(weft_req *rq)
     rq->promised += more;
     rq->arena.cap = WEFT_MAX(rq->arena.cap, route->memory_bytes);
     rq->body_max = route->body_bytes_max;
-    if (WEFT_UNLIKELY(rq->head.content_length > rq->body_max))
+    if (WEFT_UNLIKELY(rq->head.content_length > rq->body_max)) {
+        weft_loop_count(rq->loop, WEFT_COUNTER_BODY_TOO_LARGE);
         return WEFT_ELIMIT;
+    }
     if (WEFT_UNLIKELY(route->deadline_ms != 0)) {
         rq->deadline = (struct weft_timer){.fire = late};
         rq->timed = true;

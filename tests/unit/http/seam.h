@@ -308,11 +308,6 @@ static void assert_nothing_is_held(void)
     }
 }
 
-static inline weft_str output(void)
-{
-    return weft_str_make(seam.wire.out, seam.wire.out_len);
-}
-
 static inline bool output_has(const char *text)
 {
     return memmem(seam.wire.out, seam.wire.out_len, text, strlen(text)) != NULL;

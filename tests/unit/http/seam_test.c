@@ -84,24 +84,25 @@ static const char *const scripts[] = {
 
 /* Answers with their chunking undone: how a stream is cut into chunks follows how its bytes came.
  */
-static size_t unchunk(char *to, weft_str from)
+static size_t unchunk(char *to)
 {
-    size_t len = 0, at = 0;
+    const char *from = seam.wire.out;
+    size_t len = 0, at = 0, from_len = seam.wire.out_len;
     const char *mark = "Transfer-Encoding: chunked\r\n";
-    while (at < from.len) {
-        const char *head_end = memmem(from.ptr + at, from.len - at, "\r\n\r\n", 4);
-        size_t head = head_end == NULL ? from.len - at : (size_t)(head_end + 4 - from.ptr) - at;
-        bool chunked = memmem(from.ptr + at, head, mark, strlen(mark)) != NULL;
-        memcpy(to + len, from.ptr + at, head);
+    while (at < from_len) {
+        const char *head_end = memmem(from + at, from_len - at, "\r\n\r\n", 4);
+        size_t head = head_end == NULL ? from_len - at : (size_t)(head_end + 4 - from) - at;
+        bool chunked = memmem(from + at, head, mark, strlen(mark)) != NULL;
+        memcpy(to + len, from + at, head);
         len += head, at += head;
         size_t size = 1;
-        while (chunked && at < from.len && size > 0 && from.ptr[at] != 'H') {
+        while (chunked && at < from_len && size > 0 && from[at] != 'H') {
             char *line_end = NULL;
-            size = strtoul(from.ptr + at, &line_end, 16);
-            at = (size_t)(line_end + 2 - from.ptr);
-            if (size > from.len - at)
+            size = strtoul(from + at, &line_end, 16);
+            at = (size_t)(line_end + 2 - from);
+            if (size > from_len - at)
                 break;
-            memcpy(to + len, from.ptr + at, size);
+            memcpy(to + len, from + at, size);
             len += size;
             at += size > 0 ? size + 2 : 0;
         }
@@ -119,7 +120,7 @@ static void finish(struct outcome *out)
 {
     sleep_it_out();
     out->closed = seam.wire.closed;
-    out->len = unchunk(out->text, output());
+    out->len = unchunk(out->text);
     if (seam.wire.conn != NULL) { /* a head that stays half: it is closed like that */
         hang_up((weft_rc)-ECONNRESET);
         sleep_it_out();

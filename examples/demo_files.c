@@ -1,5 +1,5 @@
-/* demo_files.c - files below --root, from the page cache to the socket; without it, two that are part of
- * the program. */
+/* demo_files.c - files below --root, from the page cache to the socket; without it, two that are
+ * part of the program. */
 #include "demo.h"
 
 static const struct {

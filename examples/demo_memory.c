@@ -1,5 +1,5 @@
-/* demo_memory.c - ten thousand small strings in the request's arena, joined: all of it is gone, at once,
- * when the answer has left. */
+/* demo_memory.c - ten thousand small strings in the request's arena, joined: all of it is gone, at
+ * once, when the answer has left. */
 #include "demo.h"
 #include <string.h>
 

@@ -1,4 +1,5 @@
-/* demo_stream.c - a million lines, written one by one: the loop waits for a slow client by itself. */
+/* demo_stream.c - a million lines, written one by one: the loop waits for a slow client by itself.
+ */
 #include "demo.h"
 
 #define LINES_PER_PAUSE 1000

@@ -6,7 +6,8 @@ static weft_rc hello(weft_req *rq)
     return weft_text(rq, 200, WEFT_S("Hello, World!"));
 }
 
-/* Only what is needed is copied, into a buffer on the stack; the answer is as long as the message. */
+/* Only what is needed is copied, into a buffer on the stack; the answer is as long as the message.
+ */
 static weft_rc efficient(weft_req *rq)
 {
     return weft_text(rq, 200, WEFT_S("Hello from memory-efficient handler!"));

@@ -48,7 +48,9 @@ def check_layers(path):
     for line, bracket, name in includes(path):
         target = name.split('/')[0] if '/' in name else None
         if bracket == '"' and target not in tree.LAYERS:
-            if path.startswith('src') or not os.path.exists(os.path.join(tree.ROOT, 'tests/unit', name)):
+            beside = os.path.join(tree.ROOT, os.path.dirname(path), name)  # a test's own header
+            shared = os.path.join(tree.ROOT, 'tests/unit', name)
+            if path.startswith('src') or not (os.path.exists(beside) or os.path.exists(shared)):
                 yield line, '"%s" is not spelled "<layer>/<file>"' % name
         elif bracket == '"' and tree.LAYERS.index(target) > tree.LAYERS.index(layer):
             yield line, 'upward: %s includes "%s"' % (layer, name)

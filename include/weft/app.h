@@ -29,8 +29,8 @@ typedef struct weft_route_opts {
 #define WEFT_ROUTE_OPTS(...)                                                                       \
     (&(const weft_route_opts){.size = sizeof(weft_route_opts), __VA_ARGS__})
 
-/** A new application; NULL when out of memory. Mistakes made while setting up (a bad pattern) are kept
- *  and told by weft_main(), weft_run() or weft_app_error(). */
+/** A new application; NULL when out of memory. Mistakes made while setting up (a bad pattern) are
+ * kept and told by weft_main(), weft_run() or weft_app_error(). */
 weft_app *weft_app_new(void);
 void weft_app_free(weft_app *app);
 
@@ -50,8 +50,8 @@ void weft_route(weft_app *app, const char *method_z, const char *pattern_z, weft
 /** HC-02's spelling: a GET route. */
 #define weft_app_route weft_get
 
-/** Middleware for every route that is added after it: before(rq) in order, after(rq) in reverse; either
- *  may be NULL. */
+/** Middleware for every route that is added after it: before(rq) in order, after(rq) in reverse;
+ * either may be NULL. */
 void weft_use(weft_app *app, weft_handler_fn before, weft_after_fn after);
 
 /** Routes under a prefix with middleware of their own, on top of the application's. */
@@ -75,7 +75,8 @@ void weft_app_port(weft_app *app, uint16_t port);
 void weft_app_user(weft_app *app, void *user);
 void *weft_user(const weft_req *rq);
 
-/** A setting's value, for handlers ("root"); empty when unset. Static while the application runs. */
+/** A setting's value, for handlers ("root"); empty when unset. Static while the application runs.
+ */
 weft_str weft_setting(const weft_req *rq, const char *name_z);
 
 /** Copy a slice to the application's lifetime (rule 2): the only way to keep one. Heap; any thread.
@@ -83,7 +84,8 @@ weft_str weft_setting(const weft_req *rq, const char *name_z);
 weft_str weft_app_dup(weft_app *app, weft_str text);
 
 /** The command line's main: serve, plan, check, --help ... with this application's routes.
- *  returns  the exit status: 0 good, 1 failed, 2 configuration or memory plan, 3 drain cut requests */
+ *  returns  the exit status: 0 good, 1 failed, 2 configuration or memory plan, 3 drain cut requests
+ */
 int weft_main(weft_app *app, int argc, char **argv);
 
 /** Serve with settings from weft_app_set() and the environment until weft_app_stop() or SIGTERM. */

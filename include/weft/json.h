@@ -14,8 +14,8 @@ extern "C" {
 #endif
 #pragma GCC visibility push(default)
 
-/** A writer over a buffer; the fields are the writer's own. Calls after a mistake do nothing: the mistake
- *  is told once, at the end. */
+/** A writer over a buffer; the fields are the writer's own. Calls after a mistake do nothing: the
+ * mistake is told once, at the end. */
 typedef struct weft_json {
     char *start, *at, *end;
     uint64_t arrays; /* bit per open level: 1 = array */
@@ -46,8 +46,8 @@ void weft_json_null(weft_json *json);
 void weft_json_raw(weft_json *json, weft_str text);
 
 /** Answer with what was written, as application/json.
- *  returns  0; WEFT_ELIMIT (did not fit the room), WEFT_ESTATE (unbalanced, a value without its key, or
- *           answered already) */
+ *  returns  0; WEFT_ELIMIT (did not fit the room), WEFT_ESTATE (unbalanced, a value without its
+ * key, or answered already) */
 WEFT_CHECK weft_rc weft_json_send(weft_req *rq, int status, weft_json *json);
 
 #pragma GCC visibility pop

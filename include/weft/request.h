@@ -1,9 +1,9 @@
 /* request.h - what a handler knows of its request, and how it waits.
  *
- * Lifetime: a weft_req lives until its request ends (rule 1): then its deferred calls have run and its
- *           arena is gone. Slices that come from it are valid as long (rule 2).
- * Threads:  only the worker that called the handler; other threads use weft_token.
- * Memory:   the request sits in a pool; weft_alloc() draws on the route's cap (rule 4).
+ * Lifetime: a weft_req lives until its request ends (rule 1): then its deferred calls have run and
+ * its arena is gone. Slices that come from it are valid as long (rule 2). Threads:  only the worker
+ * that called the handler; other threads use weft_token. Memory:   the request sits in a pool;
+ * weft_alloc() draws on the route's cap (rule 4).
  */
 #ifndef WEFT_REQUEST_H
 #define WEFT_REQUEST_H
@@ -17,8 +17,9 @@ extern "C" {
 
 typedef struct weft_req weft_req;
 
-/** A handler or a middleware's "before": WEFT_OK: answered; WEFT_NEXT (middleware): go on; an error:
- *  answered with the status that weft_rc_status() gives. Answering nothing is a 500 (rule 5). */
+/** A handler or a middleware's "before": WEFT_OK: answered; WEFT_NEXT (middleware): go on; an
+ * error: answered with the status that weft_rc_status() gives. Answering nothing is a 500 (rule 5).
+ */
 typedef weft_rc (*weft_handler_fn)(weft_req *rq);
 
 /** A middleware's "after": runs once its request was answered, before the bytes leave. */
@@ -95,8 +96,8 @@ void weft_rewind(weft_req *rq, weft_mark_point mark);
 WEFT_CHECK weft_rc weft_defer(weft_req *rq, void (*fn)(void *arg), void *arg);
 
 /** Wait. Everything else goes on meanwhile.
- *  returns  0; WEFT_ECANCELED (client gone, server draining), WEFT_EDEADLINE (the request's), WEFT_EFULL (as
- *           many tasks wait as may) */
+ *  returns  0; WEFT_ECANCELED (client gone, server draining), WEFT_EDEADLINE (the request's),
+ * WEFT_EFULL (as many tasks wait as may) */
 WEFT_CHECK weft_rc weft_sleep_ms(weft_req *rq, uint64_t ms);
 
 /** Wait until a descriptor is ready: any non-blocking library fits with this.

@@ -5,8 +5,8 @@
  *
  * Lifetime: what is borrowed must live until the request ends: when its last byte has left.
  * Threads:  the request's worker.
- * Memory:   heads are built in a 4 KiB block that is shared by pipelined answers; bodies are not copied,
- *           except small ones into that block.
+ * Memory:   heads are built in a 4 KiB block that is shared by pipelined answers; bodies are not
+ * copied, except small ones into that block.
  */
 #ifndef WEFT_RESPONSE_H
 #define WEFT_RESPONSE_H
@@ -38,10 +38,10 @@ WEFT_CHECK weft_rc weft_reply_give(weft_req *rq, int status, weft_str type, weft
 WEFT_CHECK weft_rc weft_reply_file(weft_req *rq, int status, weft_str type, int fd, uint64_t offset,
                                    uint64_t len);
 
-/** Answer with the file at path (decoded; leading slashes are dropped) below the setting `root`: 200, or
- *  404 "File not found" for what is not there, is no regular file, or would leave the root by any
- *  spelling, or 403.
- *  returns  0; WEFT_EFULL, WEFT_ECANCELED (a cold name is looked up by the offload pool: a wait) */
+/** Answer with the file at path (decoded; leading slashes are dropped) below the setting `root`:
+ * 200, or 404 "File not found" for what is not there, is no regular file, or would leave the root
+ * by any spelling, or 403. returns  0; WEFT_EFULL, WEFT_ECANCELED (a cold name is looked up by the
+ * offload pool: a wait) */
 WEFT_CHECK weft_rc weft_file(weft_req *rq, weft_str path);
 
 /** Answer with a status alone, body empty. */
@@ -51,8 +51,9 @@ WEFT_CHECK weft_rc weft_status(weft_req *rq, int status);
 WEFT_CHECK weft_rc weft_fail(weft_req *rq, int status, weft_str text);
 
 /** Add a response header; name and value static or borrowed until the request ends.
- *  returns  0; WEFT_EINVAL (not a token, or CR, LF, NUL or another control byte in the value: nothing is
- *           split into two responses), WEFT_EFULL (more than 32), WEFT_ESTATE (the head has left) */
+ *  returns  0; WEFT_EINVAL (not a token, or CR, LF, NUL or another control byte in the value:
+ * nothing is split into two responses), WEFT_EFULL (more than 32), WEFT_ESTATE (the head has left)
+ */
 WEFT_CHECK weft_rc weft_set_header(weft_req *rq, weft_str name, weft_str value);
 
 /** The status answered so far; 0 before. For middleware's "after". */

@@ -15,7 +15,8 @@ extern "C" {
 #pragma GCC visibility push(default)
 
 /** Start: the head is queued, it leaves with the first full block or weft_flush().
- *  returns  0; WEFT_ESTATE (answered already), WEFT_EFULL (no block, or as many tasks wait as may) */
+ *  returns  0; WEFT_ESTATE (answered already), WEFT_EFULL (no block, or as many tasks wait as may)
+ */
 WEFT_CHECK weft_rc weft_begin(weft_req *rq, int status, weft_str type);
 
 /** Write bytes; waits while the client is slow. Borrowed for the call.
@@ -29,9 +30,9 @@ WEFT_CHECK weft_rc weft_printf(weft_req *rq, const char *format, ...)
 /** Send what is buffered now. weft_sleep_ms() and the other waits do so by themselves. */
 WEFT_CHECK weft_rc weft_flush(weft_req *rq);
 
-/** A trailer field, sent after the last chunk (HTTP/1.1 to clients that said "TE: trailers"; dropped
- *  for others). Borrowed until the request ends.
- *  returns  0, WEFT_EINVAL, WEFT_EFULL (more than 4) */
+/** A trailer field, sent after the last chunk (HTTP/1.1 to clients that said "TE: trailers";
+ * dropped for others). Borrowed until the request ends. returns  0, WEFT_EINVAL, WEFT_EFULL (more
+ * than 4) */
 WEFT_CHECK weft_rc weft_trailer(weft_req *rq, weft_str name, weft_str value);
 
 /** Finish the body. */

@@ -17,8 +17,8 @@ static struct weft_metrics_source source_of(struct weft_server *server)
         .ready = !server->draining,
     };
     for (uint32_t i = 0; i < server->plan->workers; i++)
-        source.stack_high_water =
-            WEFT_MAX(source.stack_high_water, weft_tasks_high_water(&server->workers[i].loop.tasks));
+        source.stack_high_water = WEFT_MAX(source.stack_high_water,
+                                           weft_tasks_high_water(&server->workers[i].loop.tasks));
     return source;
 }
 

@@ -1,5 +1,5 @@
-/* app.c - see app.h. Mistakes are kept and told once, when it is started: setting up is a list of plain
- * calls without a result to check. */
+/* app.c - see app.h. Mistakes are kept and told once, when it is started: setting up is a list of
+ * plain calls without a result to check. */
 #include "app/app.h"
 #include "app/params.h"
 #include "base/fmt.h"
@@ -152,7 +152,8 @@ void weft_delete(weft_app *app, const char *pattern_z, weft_handler_fn handler)
 
 /* ---- middleware and groups ---- */
 
-static void use(weft_app *app, struct weft_chain *chain, weft_handler_fn before, weft_after_fn after)
+static void use(weft_app *app, struct weft_chain *chain, weft_handler_fn before,
+                weft_after_fn after)
 {
     if (weft_chain_add(chain, before, after) != 0)
         mistake(app, "more than %d middlewares on one route", WEFT_CHAIN_MAX);
@@ -208,7 +209,8 @@ void weft_group_route(weft_group *group, const char *method_z, const char *patte
 
 /* ---- settings ---- */
 
-/* What settings switch on stands before everything else: the log sees all, CORS answers preflights. */
+/* What settings switch on stands before everything else: the log sees all, CORS answers preflights.
+ */
 static void wrap(weft_app *app, struct weft_chain *chain)
 {
     bool log = app->config.log_access != WEFT_CONFIG_ACCESS_OFF;
@@ -231,7 +233,8 @@ static void wrap_routes(weft_app *app)
 void weft_app_apply_config(weft_app *app)
 {
     const struct weft_config *config = &app->config;
-    uint64_t body = config->request_body_bytes_max != 0 ? config->request_body_bytes_max : UINT64_MAX;
+    uint64_t body =
+        config->request_body_bytes_max != 0 ? config->request_body_bytes_max : UINT64_MAX;
     for (struct weft_app_route *at = app->routes; at != NULL; at = at->next) {
         struct weft_route *route = &at->route;
         if (route->memory_bytes == 0)

@@ -22,7 +22,7 @@ struct weft_app_setting {
 
 struct weft_group {
     weft_app *app;
-    weft_str prefix; /* owned */
+    weft_str prefix;         /* owned */
     struct weft_chain chain; /* of the application at the time, then its own */
 };
 
@@ -39,8 +39,8 @@ struct weft_app_route {
 };
 
 struct weft_app {
-    struct weft_router *router; /* owned */
-    struct weft_chain chain;    /* for the next route */
+    struct weft_router *router;    /* owned */
+    struct weft_chain chain;       /* for the next route */
     struct weft_app_route *routes; /* newest first */
     uint32_t route_count;
     size_t route_bytes;
@@ -51,7 +51,7 @@ struct weft_app {
     struct weft_app_setting settings[WEFT_APP_SETTINGS_MAX];
     uint32_t setting_count;
     _Atomic(struct weft_app_piece *) pieces; /* owned */
-    void *user;                     /* borrowed */
+    void *user;                              /* borrowed */
     struct weft_config config;
     _Atomic(struct weft_server *) server; /* borrowed: while it runs */
     char error[WEFT_APP_ERROR_BYTES];

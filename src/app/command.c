@@ -124,7 +124,8 @@ static weft_rc program_settings(weft_app *app, struct weft_config_errors *errors
         char why[WEFT_CONFIG_ERROR_BYTES] = "";
         if (app->config.sources[weft_param_id(param)].origin != WEFT_CONFIG_FROM_DEFAULT)
             continue;
-        if (weft_param_set(&app->config, param, weft_str_z(setting->value_z), why, sizeof(why)) != 0)
+        if (weft_param_set(&app->config, param, weft_str_z(setting->value_z), why, sizeof(why)) !=
+            0)
             weft_config_error(errors, "weft_app_set: %s: %s", setting->name_z, why);
     }
     return errors->error_count > 0 ? WEFT_ECONFIG : weft_config_check(&app->config, errors);

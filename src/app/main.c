@@ -3,7 +3,7 @@
 #include <fcntl.h>
 #include <stdint.h>
 #include <string.h>
-#include "demo.h"
+#include <demo.h>
 
 static bool is_demo(int argc, char **argv)
 {

@@ -1,17 +1,17 @@
-/* plan.c - see plan.h. Each term is its module's own function of the same options that the module is
- * started with: the plan cannot drift from what runs. */
+/* plan.c - see plan.h. Each term is its module's own function of the same options that the module
+ * is started with: the plan cannot drift from what runs. */
 #include "app/plan.h"
 #include "http/middleware.h"
 
-/* Program, libraries, libc's heap while starting, the main thread's stack: measured at start as 3.4 MB
- * resident with two workers, rounded up. */
-#define PROCESS_BYTES        ((size_t)4 << 20)
-#define THREAD_STACK_BYTES   ((size_t)64 << 10) /* touched of a worker's own stack, at most */
-#define KERNEL_CONN_BYTES    ((size_t)1536)     /* charged to a cgroup per accepted connection */
-#define FD_RESERVE           300 /* descriptors for everything but connections */
-#define FD_RESERVE_MIN       48  /* where a quarter of them is less than the process has open itself */
-#define ELASTIC_MIN_BYTES    ((size_t)1 << 20)
-#define ADMIN_ROUTE_BYTES    ((size_t)1 << 20)
+/* Program, libraries, libc's heap while starting, the main thread's stack: measured at start as 3.4
+ * MB resident with two workers, rounded up. */
+#define PROCESS_BYTES      ((size_t)4 << 20)
+#define THREAD_STACK_BYTES ((size_t)64 << 10) /* touched of a worker's own stack, at most */
+#define KERNEL_CONN_BYTES  ((size_t)1536)     /* charged to a cgroup per accepted connection */
+#define FD_RESERVE         300                /* descriptors for everything but connections */
+#define FD_RESERVE_MIN     48 /* where a quarter of them is less than the process has open itself */
+#define ELASTIC_MIN_BYTES  ((size_t)1 << 20)
+#define ADMIN_ROUTE_BYTES  ((size_t)1 << 20)
 
 static size_t count_fixed(struct weft_plan *plan);
 
@@ -60,7 +60,8 @@ static void add_terms(struct weft_plan *plan, const struct weft_config *config,
     term = add_term(plan, "routes", app->router_bytes + plan->workers * app->scratch_bytes);
     snprintf(term->formula, sizeof(term->formula), "%zu + %u workers x %zu", app->router_bytes,
              plan->workers, app->scratch_bytes);
-    term = add_term(plan, "threads", (plan->workers + 1 + config->offload_threads) * THREAD_STACK_BYTES);
+    term = add_term(plan, "threads",
+                    (plan->workers + 1 + config->offload_threads) * THREAD_STACK_BYTES);
     snprintf(term->formula, sizeof(term->formula), "(%u workers + admin + %u offload) x %zu",
              plan->workers, config->offload_threads, THREAD_STACK_BYTES);
     if (config->log_access != WEFT_CONFIG_ACCESS_OFF) {
@@ -92,7 +93,8 @@ static uint32_t ds_of(uint32_t ms)
     return ms == 0 ? 0 : WEFT_MAX((ms + 99) / 100, 1u);
 }
 
-static uint32_t connections_max(const struct weft_config *config, const struct weft_machine *machine)
+static uint32_t connections_max(const struct weft_config *config,
+                                const struct weft_machine *machine)
 {
     if (config->connections_max != 0)
         return config->connections_max;
@@ -171,9 +173,9 @@ static void set_limit(struct weft_plan *plan, const struct weft_config *config,
                  machine->cgroup_source);
     } else if (config->memory_limit_bytes != 0) {
         char source[128];
-        snprintf(plan->limit_source, sizeof(plan->limit_source), "memory.limit_bytes, %s",
-                 weft_config_source_text(config, WEFT_PARAM_memory_limit_bytes, source,
-                                         sizeof(source)));
+        snprintf(
+            plan->limit_source, sizeof(plan->limit_source), "memory.limit_bytes, %s",
+            weft_config_source_text(config, WEFT_PARAM_memory_limit_bytes, source, sizeof(source)));
     } else {
         snprintf(plan->limit_source, sizeof(plan->limit_source), "half of the machine's memory");
     }
@@ -246,8 +248,10 @@ void weft_plan_print(FILE *to, const struct weft_plan *plan)
                 plan->terms[i].formula, plan->terms[i].elastic ? " (elastic)" : "");
     fprintf(to, "%-14s %14zu  %s\n", "limit", plan->limit, plan->limit_source);
     if (plan->scaled)
-        fprintf(to, "note: requests, tasks, spare buffers and connections that were not set are smaller "
-                    "than usual, to fit the limit\n");
+        fprintf(
+            to,
+            "note: requests, tasks, spare buffers and connections that were not set are smaller "
+            "than usual, to fit the limit\n");
     fprintf(to, "%-14s %14zu  worst case, %.1f MiB\n", "total", plan->total,
             (double)plan->total / (1 << 20));
 }

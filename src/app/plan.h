@@ -16,10 +16,10 @@
 
 /* What the plan must know of the application. */
 struct weft_plan_app {
-    size_t route_memory_max;  /* largest arena cap of a route */
-    size_t route_stack_max;   /* largest stack that a route asks for */
-    size_t router_bytes;      /* compiled routes and their names */
-    size_t scratch_bytes;     /* per worker, for regular expressions */
+    size_t route_memory_max; /* largest arena cap of a route */
+    size_t route_stack_max;  /* largest stack that a route asks for */
+    size_t router_bytes;     /* compiled routes and their names */
+    size_t scratch_bytes;    /* per worker, for regular expressions */
     const struct weft_protocol *protocol;
 };
 
@@ -36,7 +36,7 @@ struct weft_plan {
     size_t limit;
     char limit_source[1200];
     const struct weft_engine_ops *engine;
-    const char *engine_note; /* why auto fell back; NULL: it did not */
+    const char *engine_note;         /* why auto fell back; NULL: it did not */
     struct weft_loop_options worker; /* of each worker; of the admin loop */
     struct weft_loop_options admin;
     size_t fixed, total;
@@ -45,10 +45,9 @@ struct weft_plan {
     bool scaled; /* defaults were made smaller to fit the limit */
 };
 
-/** Work it out. What the user has not set is made smaller where the limit asks for it; what was set is
- *  left as it is.
- *  returns  0; WEFT_EBUDGET: does not fit, a line in errors names limit and largest term; WEFT_ECONFIG
- *           (an engine that this machine does not have) */
+/** Work it out. What the user has not set is made smaller where the limit asks for it; what was set
+ * is left as it is. returns  0; WEFT_EBUDGET: does not fit, a line in errors names limit and
+ * largest term; WEFT_ECONFIG (an engine that this machine does not have) */
 WEFT_CHECK weft_rc weft_plan_make(struct weft_plan *plan, const struct weft_config *config,
                                   const struct weft_machine *machine,
                                   const struct weft_plan_app *app,

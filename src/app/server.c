@@ -27,8 +27,8 @@ static struct weft_service_limits limits_from(const struct weft_config *config)
                     .ext_total_bytes_max = 16384,
                     .trailer_bytes_max = 8192,
                     .trailer_count_max = 32},
-        .body_bytes_max = config->request_body_bytes_max != 0 ? config->request_body_bytes_max
-                                                              : UINT64_MAX,
+        .body_bytes_max =
+            config->request_body_bytes_max != 0 ? config->request_body_bytes_max : UINT64_MAX,
         .discard_bytes_max = 65536,
         .header_ms = config->timeouts_header_ms,
         .body_grace_ms = config->timeouts_body_grace_ms,
@@ -40,8 +40,9 @@ static struct weft_service_limits limits_from(const struct weft_config *config)
 static weft_str setting_of(const struct weft_site *site, const char *name_z)
 {
     const struct weft_param *param = weft_param_find(weft_str_z(name_z), WEFT_PARAM_SPELL_KEY);
-    if (param == NULL || (param->type != WEFT_PARAM_TYPE_PATH && param->type != WEFT_PARAM_TYPE_TEXT &&
-                          param->type != WEFT_PARAM_TYPE_HOST))
+    if (param == NULL ||
+        (param->type != WEFT_PARAM_TYPE_PATH && param->type != WEFT_PARAM_TYPE_TEXT &&
+         param->type != WEFT_PARAM_TYPE_HOST))
         return (weft_str){0};
     return weft_str_z((const char *)site->config + param->offset);
 }
@@ -242,8 +243,7 @@ void weft_server_stop(struct weft_server *server)
 static void worker_done(struct weft_post *post)
 {
     struct weft_worker *worker = WEFT_CONTAINER_OF(post, struct weft_worker, done);
-    struct weft_server *server =
-        WEFT_CONTAINER_OF(worker->boss, struct weft_server, admin.loop);
+    struct weft_server *server = WEFT_CONTAINER_OF(worker->boss, struct weft_server, admin.loop);
     server->done_count++;
     if (atomic_load(&worker->state) == WEFT_WORKER_FAILED && !server->draining)
         begin_drain(server); /* one that cannot go on must not leave a deaf port behind */
@@ -268,7 +268,8 @@ static void signaled(struct weft_watch *watch, uint32_t revents)
         else
             begin_drain(server);
     }
-    weft_ignore(weft_loop_watch(&server->admin.loop, watch, server->signal_fd, POLLIN)); /* as before */
+    weft_ignore(
+        weft_loop_watch(&server->admin.loop, watch, server->signal_fd, POLLIN)); /* as before */
 }
 
 /* Blocked in every thread; heard by the admin loop. */
@@ -308,8 +309,8 @@ static void say_where(const struct weft_server *server)
     printf("weft: memory plan %.1f MiB at worst, limit %.1f MiB (%s)\n",
            (double)plan->total / (1 << 20), (double)plan->limit / (1 << 20), plan->limit_source);
     const char *open = host_is_v6(config->host) ? "[" : "", *shut = *open ? "]" : "";
-    printf("weft: listening on http://%s%s%s:%u (engine %s, %u workers)\n", open, config->host, shut,
-           server->workers[0].loop.listeners[0].port, plan->engine->name_z, plan->workers);
+    printf("weft: listening on http://%s%s%s:%u (engine %s, %u workers)\n", open, config->host,
+           shut, server->workers[0].loop.listeners[0].port, plan->engine->name_z, plan->workers);
     if (config->admin_enabled) {
         open = host_is_v6(config->admin_host) ? "[" : "", shut = *open ? "]" : "";
         printf("weft: admin on http://%s%s%s:%u (/metrics /memory /healthz /readyz)\n", open,

@@ -1,7 +1,7 @@
 /* server.h - an application running: plan, ledger, workers, the admin loop, signals, drain.
  *
- * The main thread is the admin thread: its loop serves /metrics, /memory, /healthz and /readyz, hears
- * signals, and waits for the workers.
+ * The main thread is the admin thread: its loop serves /metrics, /memory, /healthz and /readyz,
+ * hears signals, and waits for the workers.
  *
  * Lifetime: weft_server_run() from start to end.
  * Threads:  the main thread, except weft_server_stop().
@@ -51,7 +51,8 @@ struct weft_server {
 WEFT_CHECK weft_rc weft_server_describe(weft_app *app, struct weft_plan_app *out);
 
 /** Serve until stopped. Returns an enum weft_exit. */
-int weft_server_run(weft_app *app, const struct weft_machine *machine, const struct weft_plan *plan);
+int weft_server_run(weft_app *app, const struct weft_machine *machine,
+                    const struct weft_plan *plan);
 
 /** From any thread or a signal handler. */
 void weft_server_stop(struct weft_server *server);

@@ -1,9 +1,8 @@
 /* worker.h - one core: a pinned thread around a loop, its listener and its service.
  *
  * Lifetime: process.
- * Threads:  built and joined by the main thread; the loop is the worker thread's alone, told things by
- *           posts.
- * Memory:   weft_loop_terms(), the router's scratch, and a thread's stack.
+ * Threads:  built and joined by the main thread; the loop is the worker thread's alone, told things
+ * by posts. Memory:   weft_loop_terms(), the router's scratch, and a thread's stack.
  */
 #ifndef WEFT_APP_WORKER_H
 #define WEFT_APP_WORKER_H
@@ -26,13 +25,13 @@ struct weft_worker {
     struct weft_loop loop;
     struct weft_service service;
     uint32_t index;
-    int cpu;                /* pinned to; -1: not pinned */
+    int cpu; /* pinned to; -1: not pinned */
     pthread_t thread;
     bool joinable;
-    bool stopping;          /* the worker's own: leave when no connection is left */
-    _Atomic int state;      /* enum weft_worker_state */
-    weft_rc failed;         /* why, when state says so */
-    _Atomic uint32_t cut;   /* connections that the end of the drain cut off */
+    bool stopping;        /* the worker's own: leave when no connection is left */
+    _Atomic int state;    /* enum weft_worker_state */
+    weft_rc failed;       /* why, when state says so */
+    _Atomic uint32_t cut; /* connections that the end of the drain cut off */
     struct weft_post drain, cut_off;
     struct weft_loop *boss; /* borrowed: told when it is done */
     struct weft_post done;
@@ -43,8 +42,8 @@ struct weft_worker {
  *  returns  0 or -errno */
 WEFT_CHECK weft_rc weft_worker_start(struct weft_worker *worker);
 
-/** From any thread, once each: close listeners and idle connections, let the others finish; then cut
- *  what is left. */
+/** From any thread, once each: close listeners and idle connections, let the others finish; then
+ * cut what is left. */
 void weft_worker_drain(struct weft_worker *worker);
 void weft_worker_cut(struct weft_worker *worker);
 

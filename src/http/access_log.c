@@ -1,5 +1,5 @@
-/* access_log.c - a line per request, gathered per worker and written together: a system call per line
- * would cost more than the request. */
+/* access_log.c - a line per request, gathered per worker and written together: a system call per
+ * line would cost more than the request. */
 #include "http/middleware.h"
 #include "base/fmt.h"
 #include <sys/mman.h>
@@ -42,8 +42,8 @@ void weft_access_log_fini(struct weft_access_log *log)
     *log = (struct weft_access_log){0};
 }
 
-/* Quotes, backslashes and bytes outside ASCII as \xNN (text) or \u00NN (JSON): a request cannot forge a
- * line. */
+/* Quotes, backslashes and bytes outside ASCII as \xNN (text) or \u00NN (JSON): a request cannot
+ * forge a line. */
 static size_t escape(char *to, size_t room, weft_str text, bool json)
 {
     size_t at = 0;
@@ -66,9 +66,10 @@ static size_t format(const weft_req *rq, char *to, size_t room)
         escape(target, sizeof(target), weft_span_str(rq->base, rq->head.target), json);
     weft_str method = weft_span_str(rq->base, rq->head.method_name);
     uint64_t us = (rq->loop->clock.now_ns - rq->started_ns) / 1000;
-    const char *line = json ? "{\"time\":\"%.*s\",\"peer\":\"%.*s\",\"method\":\"%.*s\",\"target\":\"%.*s\","
-                              "\"status\":%d,\"bytes\":%llu,\"us\":%llu,\"arena\":%zu}\n"
-                            : "[%.*s] %.*s \"%.*s %.*s\" %d %llu %lluus %zuB\n";
+    const char *line =
+        json ? "{\"time\":\"%.*s\",\"peer\":\"%.*s\",\"method\":\"%.*s\",\"target\":\"%.*s\","
+               "\"status\":%d,\"bytes\":%llu,\"us\":%llu,\"arena\":%zu}\n"
+             : "[%.*s] %.*s \"%.*s %.*s\" %d %llu %lluus %zuB\n";
     return weft_fmt(to, room, line, WEFT_HTTP_DATE_BYTES, rq->loop->clock.date, (int)peer_len, peer,
                     (int)method.len, method.ptr, (int)target_len, target, rq->status,
                     (unsigned long long)weft_answered_bytes(rq), (unsigned long long)us,
@@ -83,7 +84,8 @@ void weft_access_log_after(weft_req *rq)
     if (WEFT_ACCESS_LOG_BYTES - log->len < WEFT_ACCESS_LOG_LINE_MAX)
         weft_access_log_flush(log);
     if (log->len == 0)
-        weft_timer_arm(&log->loop->wheel, &log->flush, log->loop->now_ms + WEFT_ACCESS_LOG_FLUSH_MS);
+        weft_timer_arm(&log->loop->wheel, &log->flush,
+                       log->loop->now_ms + WEFT_ACCESS_LOG_FLUSH_MS);
     size_t len = format(rq, log->lines + log->len, WEFT_ACCESS_LOG_LINE_MAX);
     log->len += WEFT_MIN(len, (size_t)WEFT_ACCESS_LOG_LINE_MAX);
 }

@@ -1,7 +1,7 @@
 /* chain.h - middleware: what runs before and after a handler, a flat array per route.
  *
- * before(rq) in order: WEFT_NEXT goes on, anything else ends it there. after(rq) in reverse, for those
- * whose before had run (or that have none).
+ * before(rq) in order: WEFT_NEXT goes on, anything else ends it there. after(rq) in reverse, for
+ * those whose before had run (or that have none).
  *
  * Lifetime: process: resolved when a route is added.
  * Threads:  immutable once workers run.

@@ -9,8 +9,8 @@
 
 #include "http/service.h"
 
-/** X-Request-ID: the client's last one, if it is at most 128 visible characters, else a new one of 16
- *  hex digits; set on the answer, and kept in a slot for weft_request_id(). */
+/** X-Request-ID: the client's last one, if it is at most 128 visible characters, else a new one of
+ * 16 hex digits; set on the answer, and kept in a slot for weft_request_id(). */
 WEFT_CHECK weft_rc weft_request_id_before(weft_req *rq);
 
 /** Cross-origin requests (Fetch standard): the configured origin may read answers, preflights are
@@ -21,7 +21,8 @@ WEFT_CHECK weft_rc weft_cors_before(weft_req *rq);
  *  {"status":404,"error":"Not Found"}. */
 void weft_recover_json_after(weft_req *rq);
 
-/** A line per request, text (Common Log Format with time and bytes) or JSON, in the order answered. */
+/** A line per request, text (Common Log Format with time and bytes) or JSON, in the order answered.
+ */
 void weft_access_log_after(weft_req *rq);
 
 /** Where lines wait to be written together; per worker. */

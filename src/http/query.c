@@ -1,4 +1,5 @@
-/* query.c - parameters of the query, by the rules of HTML forms (application/x-www-form-urlencoded). */
+/* query.c - parameters of the query, by the rules of HTML forms
+ * (application/x-www-form-urlencoded). */
 #include "http/message.h"
 
 static int hex_value(char c)

@@ -8,8 +8,8 @@ void weft_recover_json_after(weft_req *rq)
     if (!ours)
         return;
     weft_str reason = weft_status_reason(rq->status);
-    weft_str body = weft_format(rq, "{\"status\":%d,\"error\":\"%.*s\"}", rq->status, (int)reason.len,
-                                reason.ptr);
+    weft_str body = weft_format(rq, "{\"status\":%d,\"error\":\"%.*s\"}", rq->status,
+                                (int)reason.len, reason.ptr);
     if (body.ptr == NULL)
         return; /* past the route's cap: the plain text stays */
     rq->body = body;

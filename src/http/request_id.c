@@ -1,5 +1,5 @@
-/* request_id.c - a name for each request, to join logs by. New ones are a counter from a random start:
- * unique per process, which is all that joining needs, and free. */
+/* request_id.c - a name for each request, to join logs by. New ones are a counter from a random
+ * start: unique per process, which is all that joining needs, and free. */
 #include "http/middleware.h"
 #include <sys/random.h>
 

@@ -18,13 +18,13 @@
 
 struct weft_route {
     weft_handler_fn handler;
-    struct weft_chain chain;   /* middleware that applies, resolved when the route is added */
-    size_t memory_bytes;       /* arena cap of one request */
-    uint64_t body_bytes_max;   /* UINT64_MAX: any size */
-    uint32_t deadline_ms;      /* 0 = none */
-    weft_str pattern;          /* borrowed from the application: its name in reports */
-    weft_str method;           /* borrowed likewise */
-    uint32_t index;            /* in the site */
+    struct weft_chain chain; /* middleware that applies, resolved when the route is added */
+    size_t memory_bytes;     /* arena cap of one request */
+    uint64_t body_bytes_max; /* UINT64_MAX: any size */
+    uint32_t deadline_ms;    /* 0 = none */
+    weft_str pattern;        /* borrowed from the application: its name in reports */
+    weft_str method;         /* borrowed likewise */
+    uint32_t index;          /* in the site */
 };
 
 struct weft_service_limits {
@@ -34,7 +34,7 @@ struct weft_service_limits {
     uint64_t discard_bytes_max; /* unread body that is read and dropped to keep a connection */
     uint32_t header_ms;
     uint32_t body_grace_ms;
-    uint32_t body_rate_min;     /* bytes per second, after the grace; 0 = none */
+    uint32_t body_rate_min; /* bytes per second, after the grace; 0 = none */
     uint32_t write_ms;
 };
 
@@ -55,16 +55,16 @@ struct weft_access_log {
 
 struct weft_site {
     const struct weft_router *router; /* borrowed */
-    struct weft_route fallback;       /* serves 404, 405 and OPTIONS: its chain is the application's */
+    struct weft_route fallback; /* serves 404, 405 and OPTIONS: its chain is the application's */
     struct weft_service_limits limits;
-    weft_str server;                  /* value of the Server header; empty: none */
-    weft_str cors_origin;             /* empty: off */
+    weft_str server;      /* value of the Server header; empty: none */
+    weft_str cors_origin; /* empty: off */
     enum weft_access_format access;
-    int root_fd;                      /* directory that files are served from; -1: none. Borrowed */
-    struct weft_offload *offload;     /* borrowed: the process's */
-    void *user;                       /* borrowed: the application's */
+    int root_fd;                  /* directory that files are served from; -1: none. Borrowed */
+    struct weft_offload *offload; /* borrowed: the process's */
+    void *user;                   /* borrowed: the application's */
     weft_str (*setting)(const struct weft_site *site, const char *name_z);
-    const void *config;               /* borrowed: for `setting` */
+    const void *config; /* borrowed: for `setting` */
 };
 
 #define WEFT_PREFIX_BYTES 160

@@ -18,7 +18,7 @@
 /* Beside each buffer: who counts on it, and its place in a connection's queue of unread input. */
 struct weft_buf_info {
     uint16_t refs;
-    uint16_t next; /* WEFT_BUF_NONE: last */
+    uint16_t next;     /* WEFT_BUF_NONE: last */
     uint16_t off, len; /* bytes not yet read */
 };
 

@@ -1,17 +1,17 @@
 /* conn.h - connections: 16 bytes at rest, an object from a pool while something is going on.
  *
- * A slot in the table is a connection; the transport moves its bytes, the protocol above makes sense
- * of them. When bytes arrive at an idle slot the protocol is given a struct weft_conn (the head of its
- * own object); when it has nothing more to do it releases it, and the slot is 16 bytes again.
+ * A slot in the table is a connection; the transport moves its bytes, the protocol above makes
+ * sense of them. When bytes arrive at an idle slot the protocol is given a struct weft_conn (the
+ * head of its own object); when it has nothing more to do it releases it, and the slot is 16 bytes
+ * again.
  *
  *   protocol  (HTTP/1, tests: several requests on one connection)
  *      | weft_conn_send, _recv, _close, _release        ^ bytes, ended, sent, expired
  *   transport (TCP over the engine; tests: memory)
  *
- * Lifetime: table: worker. struct weft_conn: from the first byte of something to weft_conn_release()
- *           or weft_conn_close().
- * Threads:  the owner worker only.
- * Memory:   weft_slots_bytes(slot_count) for the table; the pool of objects is the loop's.
+ * Lifetime: table: worker. struct weft_conn: from the first byte of something to
+ * weft_conn_release() or weft_conn_close(). Threads:  the owner worker only. Memory:
+ * weft_slots_bytes(slot_count) for the table; the pool of objects is the loop's.
  */
 #ifndef WEFT_IO_CONN_H
 #define WEFT_IO_CONN_H
@@ -59,7 +59,8 @@ struct weft_protocol {
     weft_str refusal;  /* what a peer is told when there is no object or no slot for it; static */
     /* The object is new (all but the conn part is undefined): get ready for bytes. */
     void (*start)(struct weft_conn *conn);
-    /* Bytes arrived; borrowed for the call: weft_bufs_ref() keeps the buffer. May release or close. */
+    /* Bytes arrived; borrowed for the call: weft_bufs_ref() keeps the buffer. May release or close.
+     */
     void (*bytes)(struct weft_conn *conn, struct weft_input input);
     /* The peer will send no more (rc 0: it may still read), or is gone (rc < 0). */
     void (*ended)(struct weft_conn *conn, weft_rc rc);
@@ -76,18 +77,18 @@ struct weft_conn {
     const struct weft_protocol *protocol;   /* borrowed: static */
     struct weft_loop *loop;                 /* borrowed: outlives it */
     uint32_t slot;
-    uint32_t index;           /* in the loop's pool of objects */
-    struct weft_timer timer;  /* the one deadline that counts now */
+    uint32_t index;          /* in the loop's pool of objects */
+    struct weft_timer timer; /* the one deadline that counts now */
     /* What is being sent: filled by the protocol, eaten by the transport. */
     struct iovec iov[WEFT_OUT_IOV_MAX];
     struct msghdr message;
-    int file;                 /* descriptor to send from after the iovec, -1: none; borrowed */
+    int file; /* descriptor to send from after the iovec, -1: none; borrowed */
     uint64_t file_offset;
     uint64_t file_left;
-    uint64_t sent_bytes;      /* since the object was made */
-    uint64_t progress_ms;     /* when the peer last took something */
-    bool sending;             /* pending */
-    bool file_mode;           /* the socket was made non-blocking for a file */
+    uint64_t sent_bytes;  /* since the object was made */
+    uint64_t progress_ms; /* when the peer last took something */
+    bool sending;         /* pending */
+    bool file_mode;       /* the socket was made non-blocking for a file */
 };
 
 enum weft_slot_state {

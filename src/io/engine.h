@@ -17,12 +17,12 @@
 
 /* A connection at rest: all that an idle one costs a process. */
 struct weft_slot {
-    int32_t fd;         /* -1 while free */
-    uint32_t active;    /* index of its struct weft_conn, or WEFT_POOL_NONE; next free slot if free */
-    uint32_t last_ds;   /* when it last did something, in tenths of a second of the loop's clock */
+    int32_t fd;       /* -1 while free */
+    uint32_t active;  /* index of its struct weft_conn, or WEFT_POOL_NONE; next free slot if free */
+    uint32_t last_ds; /* when it last did something, in tenths of a second of the loop's clock */
     uint16_t generation; /* grows with every reuse: completions and handles carry it */
-    uint8_t state;      /* enum weft_slot_state */
-    uint8_t io;         /* the engine's bits */
+    uint8_t state;       /* enum weft_slot_state */
+    uint8_t io;          /* the engine's bits */
 };
 _Static_assert(sizeof(struct weft_slot) == 16, "an idle connection is 16 bytes");
 
@@ -43,8 +43,8 @@ struct weft_engine_events {
     void (*awake)(void *ctx);
     /* A connection, or -errno with the listener paused (the caller resumes it). */
     void (*accepted)(void *ctx, uint32_t listener, int fd);
-    /* bytes > 0: they lie in buffer `buf` (borrowed for the call: ref it to keep it). 0: the peer has
-     * finished sending. < 0: -errno. After 0 or an error the mode is off. */
+    /* bytes > 0: they lie in buffer `buf` (borrowed for the call: ref it to keep it). 0: the peer
+     * has finished sending. < 0: -errno. After 0 or an error the mode is off. */
     void (*received)(void *ctx, uint32_t slot, int bytes, uint16_t buf);
     /* What weft_engine_send() left pending: bytes sent, 0 (writable again: try), or -errno. */
     void (*sent)(void *ctx, uint32_t slot, ssize_t bytes);
@@ -81,12 +81,12 @@ struct weft_engine {
     void *ctx;                               /* handed to every event */
     struct weft_slot *slots;                 /* borrowed: the connection table */
     size_t slot_count;
-    struct weft_bufs *bufs;           /* borrowed */
-    size_t ring_count;                /* receive buffers lent to the kernel (io_uring), power of two */
-    struct weft_counters *counters;   /* borrowed */
-    struct weft_account *account;     /* borrowed */
-    void *backend;                    /* owned: the backend's state */
-    bool sockets_block;               /* io_uring polls by itself and wants blocking sockets */
+    struct weft_bufs *bufs; /* borrowed */
+    size_t ring_count;      /* receive buffers lent to the kernel (io_uring), power of two */
+    struct weft_counters *counters; /* borrowed */
+    struct weft_account *account;   /* borrowed */
+    void *backend;                  /* owned: the backend's state */
+    bool sockets_block;             /* io_uring polls by itself and wants blocking sockets */
 };
 
 extern const struct weft_engine_ops weft_uring_ops;

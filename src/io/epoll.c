@@ -322,8 +322,12 @@ static int timeout_of(const struct epoll_backend *b, int64_t wait_ms)
 static weft_rc epoll_turn(struct weft_engine *engine, int64_t wait_ms)
 {
     struct epoll_backend *b = engine->backend;
-    send_departures(engine); /* made by timers and posts since the last turn */
-    int count = epoll_wait(b->fd, b->events, EVENTS_MAX, timeout_of(b, wait_ms));
+    /* Made by timers and posts since the last turn. Being told may arm timers that the wait given
+     * to us knows nothing of: then this turn only looks. */
+    bool told = b->departure_count > 0;
+    send_departures(engine);
+    int timeout = told ? 0 : timeout_of(b, wait_ms);
+    int count = epoll_wait(b->fd, b->events, EVENTS_MAX, timeout);
     b->starved = false;
     int error = count < 0 ? errno : 0;
     weft_count(engine->counters, WEFT_COUNTER_LOOP_TURNS);

@@ -14,21 +14,21 @@ struct weft_loop; /* io/loop.h */
 
 struct weft_listener {
     int fd;
-    uint32_t id;           /* index in the loop */
-    uint16_t port;         /* bound one: also after asking for port 0 */
+    uint32_t id;   /* index in the loop */
+    uint16_t port; /* bound one: also after asking for port 0 */
     bool paused;
-    int reserve;           /* a descriptor given up to refuse a client politely when none is left */
+    int reserve; /* a descriptor given up to refuse a client politely when none is left */
     struct weft_timer retry;
     struct weft_loop *loop;
 };
 
 struct weft_listen_options {
-    const char *host_z;    /* numeric IPv4 or IPv6 address, or "localhost"; borrowed for the call */
-    uint16_t port;         /* 0 = any free one */
+    const char *host_z; /* numeric IPv4 or IPv6 address, or "localhost"; borrowed for the call */
+    uint16_t port;      /* 0 = any free one */
     int backlog;
-    bool nodelay;          /* TCP_NODELAY, inherited by every accepted socket */
-    int linger_s;          /* SO_LINGER seconds, -1 = off (the kernel's default) */
-    bool share;            /* SO_REUSEPORT: each worker has its own */
+    bool nodelay; /* TCP_NODELAY, inherited by every accepted socket */
+    int linger_s; /* SO_LINGER seconds, -1 = off (the kernel's default) */
+    bool share;   /* SO_REUSEPORT: each worker has its own */
 };
 
 /** Bind and listen.

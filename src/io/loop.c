@@ -9,8 +9,8 @@
 
 #define FIRES_PER_TURN 1024 /* timers; the rest in the next turn, which then does not wait */
 
-/* A token is an entry's index and its generation: a readiness that was on its way when the watch was
- * taken back finds another generation. */
+/* A token is an entry's index and its generation: a readiness that was on its way when the watch
+ * was taken back finds another generation. */
 struct watch_entry {
     struct weft_watch *watch;
     uint64_t generation;
@@ -38,13 +38,13 @@ size_t weft_loop_terms(const struct weft_loop_options *o, struct weft_term out[W
     out[n++] = term("connections", weft_slots_bytes(slots), slots, sizeof(struct weft_slot));
     out[n++] = term("active", weft_pool_bytes(o->protocol->conn_bytes, o->active), o->active,
                     o->protocol->conn_bytes);
-    out[n++] = term("blocks", weft_pool_bytes(WEFT_BLOCK_BYTES, o->active), o->active,
-                    WEFT_BLOCK_BYTES);
+    out[n++] =
+        term("blocks", weft_pool_bytes(WEFT_BLOCK_BYTES, o->active), o->active, WEFT_BLOCK_BYTES);
     out[n++] = term("buffers", weft_bufs_bytes(o->buffer_bytes, buffers), buffers, o->buffer_bytes);
     out[n++] = term("stacks", weft_tasks_bytes(o->stack_bytes, o->waiting), o->waiting + 1,
                     o->stack_bytes);
-    out[n++] = term("watches", weft_pool_bytes(sizeof(struct watch_entry), o->waiting + 1), o->waiting + 1,
-                    sizeof(struct watch_entry));
+    out[n++] = term("watches", weft_pool_bytes(sizeof(struct watch_entry), o->waiting + 1),
+                    o->waiting + 1, sizeof(struct watch_entry));
     out[n++] = term("arenas", weft_chunks_bytes(o->elastic_bytes), 0, 0);
     weft_assert(n <= WEFT_LOOP_TERMS);
     return n;
@@ -87,11 +87,13 @@ static weft_rc build_pools(struct builder *b)
     WEFT_TRY(part(b, "blocks"));
     WEFT_TRY(weft_pool_init(&loop->blocks, b->account, WEFT_BLOCK_BYTES, o->active));
     WEFT_TRY(part(b, "buffers"));
-    WEFT_TRY(weft_bufs_init(&loop->bufs, b->account, o->buffer_bytes, o->buffers + o->spare_buffers));
+    WEFT_TRY(
+        weft_bufs_init(&loop->bufs, b->account, o->buffer_bytes, o->buffers + o->spare_buffers));
     WEFT_TRY(part(b, "stacks"));
     WEFT_TRY(weft_tasks_init(&loop->tasks, b->account, o->stack_bytes, o->waiting));
     WEFT_TRY(part(b, "watches"));
-    WEFT_TRY(weft_pool_init(&loop->watches, b->account, sizeof(struct watch_entry), o->waiting + 1));
+    WEFT_TRY(
+        weft_pool_init(&loop->watches, b->account, sizeof(struct watch_entry), o->waiting + 1));
     WEFT_TRY(part(b, "arenas"));
     return weft_chunks_init(&loop->chunks, b->account, o->elastic_bytes);
 }

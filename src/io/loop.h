@@ -16,22 +16,22 @@
 #include "io/timer.h"
 #include "mem/arena.h"
 
-#define WEFT_BLOCK_BYTES    ((size_t)4096) /* what answers are built in */
-#define WEFT_LISTENERS_MAX  4
-#define WEFT_LOOP_TERMS     10
+#define WEFT_BLOCK_BYTES   ((size_t)4096) /* what answers are built in */
+#define WEFT_LISTENERS_MAX 4
+#define WEFT_LOOP_TERMS    10
 
 struct weft_loop_options {
     const struct weft_engine_ops *engine;
-    uint32_t worker;            /* index, for the ledger */
-    size_t connections;         /* slots: all of the process's may fall to one worker */
+    uint32_t worker;               /* index, for the ledger */
+    size_t connections;            /* slots: all of the process's may fall to one worker */
     struct weft_conn_share *share; /* borrowed: the process's count of connections */
-    size_t active;              /* connections with something going on at once */
-    size_t waiting;             /* tasks that wait at once */
+    size_t active;                 /* connections with something going on at once */
+    size_t waiting;                /* tasks that wait at once */
     size_t stack_bytes;
     size_t buffer_bytes;
-    size_t buffers;             /* lent to the kernel or ready for it; power of two */
-    size_t spare_buffers;       /* for requests that keep theirs */
-    size_t elastic_bytes;       /* arenas */
+    size_t buffers;       /* lent to the kernel or ready for it; power of two */
+    size_t spare_buffers; /* for requests that keep theirs */
+    size_t elastic_bytes; /* arenas */
     uint32_t timer_precision_ms;
     struct weft_slot_limits slot_limits;
     const struct weft_protocol *protocol;

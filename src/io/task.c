@@ -1,10 +1,10 @@
 /* task.c - see task.h.
  *
- * Entering is a call, not a switch: the new stack's first frame returns into weft_task_enter(), which
- * goes back to the worker's stack and returns from there. A task that never waits is thus call and
- * return to the processor's return predictor, and costs a handful of moves; only waiting switches.
- * Both ends leave the same frame (the callee-saved registers, then the return address), so whoever
- * comes back, from whichever side, pops the same things.
+ * Entering is a call, not a switch: the new stack's first frame returns into weft_task_enter(),
+ * which goes back to the worker's stack and returns from there. A task that never waits is thus
+ * call and return to the processor's return predictor, and costs a handful of moves; only waiting
+ * switches. Both ends leave the same frame (the callee-saved registers, then the return address),
+ * so whoever comes back, from whichever side, pops the same things.
  */
 #include "io/task.h"
 #include <sys/mman.h>
@@ -21,8 +21,8 @@
 
 #define WEFT_TASK_MAGIC 0x7461736bu
 
-/* The thread sanitizer keeps a call stack per fiber by hooks at a function's begin and end: a function
- * that begins on one stack and ends on another must have none. */
+/* The thread sanitizer keeps a call stack per fiber by hooks at a function's begin and end: a
+ * function that begins on one stack and ends on another must have none. */
 #if defined(WEFT_TSAN)
 #define SWITCHES __attribute__((no_sanitize("thread")))
 #else
@@ -37,9 +37,8 @@ void weft_task_switch(void **save, void *load);
 void weft_task_borrow(void *top, void (*fn)(void *), void *arg);
 
 #if defined(__x86_64__)
-#define PUSH_SAVED                                                                                 \
-    "pushq %rbp\n pushq %rbx\n pushq %r12\n pushq %r13\n pushq %r14\n pushq %r15\n"
-#define POP_SAVED "popq %r15\n popq %r14\n popq %r13\n popq %r12\n popq %rbx\n popq %rbp\n"
+#define PUSH_SAVED "pushq %rbp\n pushq %rbx\n pushq %r12\n pushq %r13\n pushq %r14\n pushq %r15\n"
+#define POP_SAVED  "popq %r15\n popq %r14\n popq %r13\n popq %r12\n popq %rbx\n popq %rbp\n"
 #define FUNCTION(name)                                                                             \
     ".p2align 4\n .globl " name "\n .hidden " name "\n .type " name ",@function\n" name ":\n"
 __asm__(".text\n" FUNCTION("weft_task_enter") PUSH_SAVED
@@ -51,16 +50,15 @@ __asm__(".text\n" FUNCTION("weft_task_enter") PUSH_SAVED
         "callq *%rdx\n"
         "movq (%rbx), %rsp\n" POP_SAVED "ret\n" FUNCTION("weft_task_switch") PUSH_SAVED
         "movq %rsp, (%rdi)\n"
-        "movq %rsi, %rsp\n" POP_SAVED "ret\n" FUNCTION("weft_task_borrow")
-        "pushq %rbx\n"
-        "movq %rsp, %rbx\n"
-        "movq %rdi, %rsp\n"
-        "andq $-16, %rsp\n"
-        "movq %rdx, %rdi\n"
-        "callq *%rsi\n"
-        "movq %rbx, %rsp\n"
-        "popq %rbx\n"
-        "ret\n");
+        "movq %rsi, %rsp\n" POP_SAVED "ret\n" FUNCTION("weft_task_borrow") "pushq %rbx\n"
+                                                                           "movq %rsp, %rbx\n"
+                                                                           "movq %rdi, %rsp\n"
+                                                                           "andq $-16, %rsp\n"
+                                                                           "movq %rdx, %rdi\n"
+                                                                           "callq *%rsi\n"
+                                                                           "movq %rbx, %rsp\n"
+                                                                           "popq %rbx\n"
+                                                                           "ret\n");
 #elif defined(__aarch64__)
 #define SAVE                                                                                       \
     "sub sp, sp, #160\n stp x19, x20, [sp]\n stp x21, x22, [sp, #16]\n"                            \
@@ -77,9 +75,10 @@ __asm__(".text\n" FUNCTION("weft_task_enter") PUSH_SAVED
 __asm__(".text\n" FUNCTION("weft_task_enter") SAVE
         "mov x9, sp\n str x9, [x0]\n mov x19, x0\n mov sp, x1\n mov x0, x3\n mov x29, xzr\n"
         "blr x2\n ldr x9, [x19]\n mov sp, x9\n" RESTORE "ret\n" FUNCTION("weft_task_switch") SAVE
-        "mov x9, sp\n str x9, [x0]\n mov sp, x1\n" RESTORE "ret\n" FUNCTION("weft_task_borrow")
-        "stp x19, x30, [sp, #-16]!\n mov x19, sp\n and x9, x0, #-16\n mov sp, x9\n mov x0, x2\n"
-        "blr x1\n mov sp, x19\n ldp x19, x30, [sp], #16\n ret\n");
+        "mov x9, sp\n str x9, [x0]\n mov sp, x1\n" RESTORE "ret\n" FUNCTION(
+            "weft_task_borrow") "stp x19, x30, [sp, #-16]!\n mov x19, sp\n and x9, x0, #-16\n mov "
+                                "sp, x9\n mov x0, x2\n"
+                                "blr x1\n mov sp, x19\n ldp x19, x30, [sp], #16\n ret\n");
 #else
 #error "task.c: this architecture has no stack switch yet: write the three functions above for it"
 #endif
@@ -147,7 +146,8 @@ void weft_tasks_fini(struct weft_tasks *tasks)
     munmap(tasks->free_list, list_bytes(tasks->count));
     munmap(tasks->stacks, tasks->count * stride(tasks));
     weft_account_commit(tasks->account, -(ptrdiff_t)(tasks->fresh * tasks->stack_bytes));
-    weft_account_release(tasks->account, tasks->count * tasks->stack_bytes + list_bytes(tasks->count));
+    weft_account_release(tasks->account,
+                         tasks->count * tasks->stack_bytes + list_bytes(tasks->count));
     *tasks = (struct weft_tasks){0};
 }
 

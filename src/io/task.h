@@ -1,14 +1,14 @@
 /* task.h - straight-line code that may wait: small pooled stacks and a switch between them.
  *
  * run() calls a function on a stack from the pool. When it returns without having waited, the stack
- * goes back at once: so stacks in use = tasks that wait. wait() leaves the stack to the loop, resume()
- * returns to it. One stack is kept back for tasks that never wait: a server full of waiting tasks
- * still answers quick requests.
+ * goes back at once: so stacks in use = tasks that wait. wait() leaves the stack to the loop,
+ * resume() returns to it. One stack is kept back for tasks that never wait: a server full of
+ * waiting tasks still answers quick requests.
  *
  * Lifetime: pool: worker. A task: from run() until its function returns.
  * Threads:  the owner worker only.
- * Memory:   weft_tasks_bytes(): count stacks (guards are address space only). A waiting task touches
- *           the pages that its frames reach: one, mostly.
+ * Memory:   weft_tasks_bytes(): count stacks (guards are address space only). A waiting task
+ * touches the pages that its frames reach: one, mostly.
  */
 #ifndef WEFT_IO_TASK_H
 #define WEFT_IO_TASK_H
@@ -22,11 +22,11 @@ typedef void weft_task_fn(void *arg);
 /* Sits at the top of its stack. */
 struct weft_task {
     uint32_t magic;
-    uint32_t index;    /* in the pool */
-    void *sp;          /* saved stack pointer while it waits */
+    uint32_t index; /* in the pool */
+    void *sp;       /* saved stack pointer while it waits */
     weft_task_fn *fn;
-    void *arg;         /* borrowed until fn returns */
-    weft_rc resumed;   /* what wait() returns */
+    void *arg;       /* borrowed until fn returns */
+    weft_rc resumed; /* what wait() returns */
     bool done;
     bool waiting;
 #if defined(WEFT_ASAN) || defined(WEFT_TSAN)
@@ -35,15 +35,15 @@ struct weft_task {
 };
 
 struct weft_tasks {
-    char *stacks;            /* owned: one reservation, guard below each stack */
-    size_t stack_bytes;      /* usable bytes of each, whole pages */
-    uint32_t count;          /* stacks, one kept back for tasks that do not wait */
-    _Atomic uint32_t fresh;  /* stacks [fresh, count) were never used */
+    char *stacks;           /* owned: one reservation, guard below each stack */
+    size_t stack_bytes;     /* usable bytes of each, whole pages */
+    uint32_t count;         /* stacks, one kept back for tasks that do not wait */
+    _Atomic uint32_t fresh; /* stacks [fresh, count) were never used */
     uint32_t free_count;
-    uint32_t waiting;        /* tasks that wait now */
-    uint32_t *free_list;     /* owned: mapped with the stacks */
+    uint32_t waiting;          /* tasks that wait now */
+    uint32_t *free_list;       /* owned: mapped with the stacks */
     struct weft_task *current; /* running now, NULL on the worker's own stack */
-    void *worker_sp;         /* the worker's own stack while a task runs */
+    void *worker_sp;           /* the worker's own stack while a task runs */
     struct weft_account *account;
 #if defined(WEFT_ASAN)
     const void *worker_bottom; /* of the worker's stack, for the sanitizer */
@@ -78,7 +78,8 @@ static inline bool weft_tasks_full(const struct weft_tasks *tasks)
     return tasks->free_count == 0 && tasks->fresh == tasks->count;
 }
 
-/** From the worker's stack: go on with a task that waits; returns when it waits again or is done. */
+/** From the worker's stack: go on with a task that waits; returns when it waits again or is done.
+ */
 void weft_task_resume(struct weft_tasks *tasks, struct weft_task *task, weft_rc rc);
 
 /** Call fn(arg) on the worker's own, large stack from a task (or plainly when already there): for

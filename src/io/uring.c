@@ -1,8 +1,8 @@
 /* uring.c - io_uring, as it is: requests go in, completions come out, one system call a turn.
  *
- * Idle connections hold one multishot receive in the kernel and nothing here; bytes arrive in buffers
- * lent to the kernel through a provided-buffer ring. Sockets are blocking ones: io_uring polls by
- * itself, and a non-blocking socket would turn every wait into -EAGAIN.
+ * Idle connections hold one multishot receive in the kernel and nothing here; bytes arrive in
+ * buffers lent to the kernel through a provided-buffer ring. Sockets are blocking ones: io_uring
+ * polls by itself, and a non-blocking socket would turn every wait into -EAGAIN.
  *
  * The ring runs with DEFER_TASKRUN: completions are made when we ask for them, on our own core, not
  * by interrupting us.
@@ -17,17 +17,18 @@
 #include <unistd.h>
 
 enum {
-    IO_STREAM = 1,   /* mode: bytes as they come */
-    IO_ONCE = 2,     /* mode: the next bytes */
-    IO_ARMED = 4,    /* a receive is in the kernel */
-    IO_SENDING = 8,  /* a send or a writable poll is in the kernel */
-    IO_CANCELED = 16, /* its cancellation was asked for */
-    IO_DETACHED = 32, /* closes when nothing is in the kernel any more */
-    IO_MULTISHOT = 64, /* the armed receive is a multishot one */
+    IO_STREAM = 1,      /* mode: bytes as they come */
+    IO_ONCE = 2,        /* mode: the next bytes */
+    IO_ARMED = 4,       /* a receive is in the kernel */
+    IO_SENDING = 8,     /* a send or a writable poll is in the kernel */
+    IO_CANCELED = 16,   /* its cancellation was asked for */
+    IO_DETACHED = 32,   /* closes when nothing is in the kernel any more */
+    IO_MULTISHOT = 64,  /* the armed receive is a multishot one */
     IO_CANCELING = 128, /* the cancellation's own completion is outstanding */
 };
 
-/* user_data: kind in the top byte, generation below, slot (or listener, or token) in the low part. */
+/* user_data: kind in the top byte, generation below, slot (or listener, or token) in the low part.
+ */
 enum kind {
     KIND_RECV = 1,
     KIND_SEND,
@@ -38,19 +39,19 @@ enum kind {
     KIND_IGNORE,
 };
 
-#define KIND_SHIFT    56
-#define PAYLOAD       ((1ull << KIND_SHIFT) - 1)
-#define SQ_ENTRIES    512
-#define CQ_ENTRIES    4096
-#define BUFFER_GROUP  0
-#define CQES_MAX      256
+#define KIND_SHIFT   56
+#define PAYLOAD      ((1ull << KIND_SHIFT) - 1)
+#define SQ_ENTRIES   512
+#define CQ_ENTRIES   4096
+#define BUFFER_GROUP 0
+#define CQES_MAX     128
 
 struct uring_backend {
     struct io_uring ring;
     struct io_uring_buf_ring *buffers;
-    uint32_t lent;       /* buffers in the kernel's hands */
+    uint32_t lent; /* buffers in the kernel's hands */
     uint32_t ring_mask;
-    uint32_t ring_adds;  /* added since the last advance */
+    uint32_t ring_adds; /* added since the last advance */
 };
 
 static uint64_t tag(enum kind kind, uint64_t payload)
@@ -68,7 +69,8 @@ static size_t buffer_ring_bytes(size_t ring_count)
     return WEFT_ALIGN_UP(ring_count * sizeof(struct io_uring_buf), WEFT_PAGE_BYTES);
 }
 
-/* Rings are the kernel's memory, mapped here: they are counted because they are ours to answer for. */
+/* Rings are the kernel's memory, mapped here: they are counted because they are ours to answer for.
+ */
 static size_t uring_bytes(size_t slot_count, size_t ring_count)
 {
     (void)slot_count;
@@ -95,8 +97,8 @@ static bool lend(void *ctx, uint16_t id)
     struct uring_backend *b = engine->backend;
     if (b->lent == engine->ring_count)
         return false;
-    io_uring_buf_ring_add(b->buffers, weft_bufs_at(engine->bufs, id), engine->bufs->buffer_bytes, id,
-                          (int)b->ring_mask, (int)b->ring_adds++);
+    io_uring_buf_ring_add(b->buffers, weft_bufs_at(engine->bufs, id), engine->bufs->buffer_bytes,
+                          id, (int)b->ring_mask, (int)b->ring_adds++);
     b->lent++;
     return true;
 }
@@ -157,7 +159,8 @@ static weft_rc uring_open(struct weft_engine *engine)
         io_uring_queue_exit(&b->ring);
         goto fail;
     }
-    (void)io_uring_register_ring_fd(&b->ring); /* saves a descriptor look-up a turn; works without */
+    (void)io_uring_register_ring_fd(
+        &b->ring); /* saves a descriptor look-up a turn; works without */
     engine->backend = b;
     engine->sockets_block = true;
     engine->bufs->lend = lend;
@@ -200,9 +203,10 @@ bool weft_uring_usable(const char **out_why)
     struct io_uring ring;
     int rc = setup_ring(&ring);
     if (rc < 0) {
-        *out_why = rc == -EPERM || rc == -ENOSYS
-                       ? "io_uring is not allowed here (a seccomp profile or kernel.io_uring_disabled)"
-                       : "io_uring lacks DEFER_TASKRUN (Linux 6.1 has it)";
+        *out_why =
+            rc == -EPERM || rc == -ENOSYS
+                ? "io_uring is not allowed here (a seccomp profile or kernel.io_uring_disabled)"
+                : "io_uring lacks DEFER_TASKRUN (Linux 6.1 has it)";
         return false;
     }
     struct io_uring_probe *probe = io_uring_get_probe_ring(&ring);
@@ -244,7 +248,7 @@ static void cancel_recv(struct weft_engine *engine, uint32_t index)
 static void uring_recv(struct weft_engine *engine, uint32_t index, enum weft_recv_mode mode)
 {
     struct weft_slot *slot = &engine->slots[index];
-    slot->io &= (uint8_t)~(IO_STREAM | IO_ONCE);
+    slot->io &= (uint8_t) ~(IO_STREAM | IO_ONCE);
     if (mode == WEFT_RECV_OFF) {
         if (slot->io & IO_ARMED)
             cancel_recv(engine, index);
@@ -253,7 +257,8 @@ static void uring_recv(struct weft_engine *engine, uint32_t index, enum weft_rec
     slot->io |= mode == WEFT_RECV_ONCE ? IO_ONCE : IO_STREAM;
     if (!(slot->io & IO_ARMED))
         arm_recv(engine, index);
-    /* Armed already: a multishot serves both modes; one being cancelled is armed anew when it ends. */
+    /* Armed already: a multishot serves both modes; one being cancelled is armed anew when it ends.
+     */
 }
 
 static ssize_t uring_recv_now(struct weft_engine *engine, uint32_t index, uint16_t *out_buf)
@@ -283,7 +288,7 @@ static void on_recv(struct weft_engine *engine, uint32_t index, int res, uint32_
         b->lent--; /* now ours, with the one reference it was lent with */
     }
     if (!(flags & IORING_CQE_F_MORE))
-        slot->io &= (uint8_t)~(IO_ARMED | IO_MULTISHOT | IO_CANCELED);
+        slot->io &= (uint8_t) ~(IO_ARMED | IO_MULTISHOT | IO_CANCELED);
     if (slot->io & IO_DETACHED) {
         finish_detach(engine, index);
     } else if (res > 0) {
@@ -296,7 +301,7 @@ static void on_recv(struct weft_engine *engine, uint32_t index, int res, uint32_
     } else if (res == -ENOBUFS) {
         weft_count(engine->counters, WEFT_COUNTER_RECV_NOBUFS);
     } else if (res != -ECANCELED) {
-        slot->io &= (uint8_t)~(IO_STREAM | IO_ONCE);
+        slot->io &= (uint8_t) ~(IO_STREAM | IO_ONCE);
         engine->events->received(engine->ctx, index, res, WEFT_BUF_NONE);
         slot = NULL; /* over: nothing to arm */
     }
@@ -331,7 +336,8 @@ static void uring_want_write(struct weft_engine *engine, uint32_t index, bool so
     struct weft_slot *slot = &engine->slots[index];
     struct io_uring_sqe *sqe = entry(engine);
     io_uring_prep_poll_add(sqe, slot->fd, POLLOUT);
-    io_uring_sqe_set_data64(sqe, tag(KIND_SEND, 1ull << 48 | (uint64_t)slot->generation << 32 | index));
+    io_uring_sqe_set_data64(sqe,
+                            tag(KIND_SEND, 1ull << 48 | (uint64_t)slot->generation << 32 | index));
     slot->io |= IO_SENDING;
 }
 
@@ -485,7 +491,8 @@ static weft_rc uring_turn(struct weft_engine *engine, int64_t wait_ms)
         rc = io_uring_submit_and_wait(&b->ring, 1);
     } else {
         struct io_uring_cqe *cqe = NULL;
-        struct __kernel_timespec ts = {.tv_sec = wait_ms / 1000, .tv_nsec = wait_ms % 1000 * 1000000};
+        struct __kernel_timespec ts = {.tv_sec = wait_ms / 1000,
+                                       .tv_nsec = wait_ms % 1000 * 1000000};
         rc = io_uring_submit_and_wait_timeout(&b->ring, &cqe, 1, &ts, NULL);
     }
     weft_count(engine->counters, WEFT_COUNTER_LOOP_TURNS);

@@ -1,14 +1,15 @@
 /* arena.c - see arena.h.
  *
- * Chunk sizes step by 4, from 4 KiB to 1 MiB: a request that outgrows a size takes the next one rather
- * than many of the same, so a chain stays short; and a step is small enough that an arena which holds
- * 4 KiB of its 64 still gets 16 KiB in one piece. Every class reserves address space for the whole
- * share, because any mix of sizes may fill it; the share itself bounds what is touched.
+ * Chunk sizes step by 4, from 4 KiB to 1 MiB: a request that outgrows a size takes the next one
+ * rather than many of the same, so a chain stays short; and a step is small enough that an arena
+ * which holds 4 KiB of its 64 still gets 16 KiB in one piece. Every class reserves address space
+ * for the whole share, because any mix of sizes may fill it; the share itself bounds what is
+ * touched.
  */
 #include "mem/arena.h"
 
-static const size_t chunk_bytes[WEFT_CHUNK_CLASSES] = {4u << 10, 16u << 10, 64u << 10,
-                                                         256u << 10, 1u << 20};
+static const size_t chunk_bytes[WEFT_CHUNK_CLASSES] = {4u << 10, 16u << 10, 64u << 10, 256u << 10,
+                                                       1u << 20};
 
 struct weft_arena_chunk {
     struct weft_arena_chunk *older;
@@ -26,7 +27,8 @@ static size_t class_count(size_t elastic, size_t class)
 size_t weft_chunks_bytes(size_t elastic)
 {
     size_t bytes = elastic;
-    for (size_t i = 0; i < WEFT_CHUNK_CLASSES; i++) /* the free lists are touched as chunks come back */
+    for (size_t i = 0; i < WEFT_CHUNK_CLASSES;
+         i++) /* the free lists are touched as chunks come back */
         bytes += WEFT_ALIGN_UP(class_count(elastic, i) * sizeof(uint32_t), WEFT_PAGE_BYTES);
     return bytes;
 }

@@ -60,7 +60,8 @@ static void add_counters(struct text *t, const struct weft_metrics_source *s)
             info->unit_z, info->name_z);
         for (uint32_t w = 0; w < s->worker_count; w++)
             add(t, "weft_%s{worker=\"%s\"} %llu\n", info->name_z, s->workers[w].name_z,
-                (unsigned long long)weft_counter_read(s->workers[w].counters, (enum weft_counter)id));
+                (unsigned long long)weft_counter_read(s->workers[w].counters,
+                                                      (enum weft_counter)id));
     }
 }
 
@@ -95,7 +96,8 @@ struct column {
 };
 
 static const struct column columns[] = {
-    {"reserved", "bytes that this owner may take at worst", offsetof(struct weft_account, reserved)},
+    {"reserved", "bytes that this owner may take at worst",
+     offsetof(struct weft_account, reserved)},
     {"committed", "bytes touched and not given back", offsetof(struct weft_account, committed)},
     {"used", "bytes in use now", offsetof(struct weft_account, used)},
     {"peak", "most bytes in use so far", offsetof(struct weft_account, peak)},
@@ -108,8 +110,7 @@ static void add_accounts(struct text *t, const struct weft_metrics_source *s)
             columns[c].name_z, columns[c].help_z, columns[c].name_z);
         for (uint32_t i = 0; i < s->ledger->account_count; i++) {
             const struct weft_account *a = &s->ledger->accounts[i];
-            const _Atomic size_t *value =
-                (const void *)((const char *)a + columns[c].offset);
+            const _Atomic size_t *value = (const void *)((const char *)a + columns[c].offset);
             add(t, "weft_memory_%s_bytes{owner=\"%s\",worker=\"%s\"} %zu\n", columns[c].name_z,
                 a->name_z, worker_name(s, a->worker), atomic_load(value));
         }
@@ -128,8 +129,9 @@ size_t weft_metrics_text(const struct weft_metrics_source *s, char *to, size_t r
     struct text t = {to, room, 0};
     struct weft_process_memory process;
     weft_process_memory_read(&process);
-    add(&t, "# HELP weft_engine_info which engine serves\n# TYPE weft_engine_info gauge\n"
-            "weft_engine_info{engine=\"%s\",version=\"%s\"} 1\n",
+    add(&t,
+        "# HELP weft_engine_info which engine serves\n# TYPE weft_engine_info gauge\n"
+        "weft_engine_info{engine=\"%s\",version=\"%s\"} 1\n",
         s->engine_z, WEFT_VERSION);
     add_counters(&t, s);
     add_gauge(&t, "connections", "connections open now", slots_used(s, "connections"));
@@ -156,16 +158,20 @@ size_t weft_metrics_memory(const struct weft_metrics_source *s, char *to, size_t
     struct text t = {to, room, 0};
     struct weft_process_memory process;
     weft_process_memory_read(&process);
-    add(&t, "{\"limit\":%zu,\"plan\":%zu,\"reserved\":%zu,\n \"process\":{\"rss\":%zu,\"lazy_free\":%zu,"
-            "\"private\":%zu,\"page_tables\":%zu,\"peak_rss\":%zu},\n \"stack_high_water\":%zu,\n"
-            " \"owners\":[",
+    add(&t,
+        "{\"limit\":%zu,\"plan\":%zu,\"reserved\":%zu,\n "
+        "\"process\":{\"rss\":%zu,\"lazy_free\":%zu,"
+        "\"private\":%zu,\"page_tables\":%zu,\"peak_rss\":%zu},\n \"stack_high_water\":%zu,\n"
+        " \"owners\":[",
         s->ledger->limit, s->plan_bytes, atomic_load(&s->ledger->reserved), process.rss,
         process.lazy_free, process.private_bytes, process.page_tables, process.peak_rss,
         s->stack_high_water);
     for (uint32_t i = 0; i < s->ledger->account_count; i++) {
         const struct weft_account *a = &s->ledger->accounts[i];
-        add(&t, "%s\n  {\"owner\":\"%s\",\"worker\":\"%s\",\"unit\":%zu,\"reserved\":%zu,\"committed\":%zu,"
-                "\"used\":%zu,\"peak\":%zu,\"refused\":%llu}",
+        add(&t,
+            "%s\n  "
+            "{\"owner\":\"%s\",\"worker\":\"%s\",\"unit\":%zu,\"reserved\":%zu,\"committed\":%zu,"
+            "\"used\":%zu,\"peak\":%zu,\"refused\":%llu}",
             i == 0 ? "" : ",", a->name_z, worker_name(s, a->worker), a->unit_bytes,
             atomic_load(&a->reserved), atomic_load(&a->committed), atomic_load(&a->used),
             atomic_load(&a->peak), (unsigned long long)atomic_load(&a->refused));

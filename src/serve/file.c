@@ -1,8 +1,8 @@
 /* file.c - see file.h.
  *
- * openat2(RESOLVE_BENEATH) is what keeps requests inside the root: the kernel refuses whatever leaves
- * it, however it is spelled, also through links made while we look. A name that is not in the
- * kernel's cache may need the disk: it is opened by the offload pool, the worker does not wait.
+ * openat2(RESOLVE_BENEATH) is what keeps requests inside the root: the kernel refuses whatever
+ * leaves it, however it is spelled, also through links made while we look. A name that is not in
+ * the kernel's cache may need the disk: it is opened by the offload pool, the worker does not wait.
  */
 #include "serve/file.h"
 #include "base/str.h"

@@ -281,7 +281,7 @@ static void mistakes_in_values(void **state)
             "weft.yaml:1: host: example.org is not an IP address (an IPv4 or "
             "IPv6 address, or localhost)");
     refused("server.header: \"a\\r\\nSet-Cookie: x\"\n",
-            "weft.yaml:1: server.header: a??Set-Cookie: x is not a text (at most 255 bytes, no "
+            "weft.yaml:1: server.header: a??Set-Cookie: x is not a text (at most 64 bytes, no "
             "control characters)");
     refused("root: \"/srv\\0/../etc\"\n",
             "weft.yaml:1: root: /srv?/../etc is not a path (at most 1023 bytes, no "

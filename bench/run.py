@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """run.py - all figures of the bench, or some, as tables and one JSON; `./dev bench` calls it.
 
-usage: run.py [limit|idle|heap|footprint|route|all]... [--weft build/weft] [--json FILE]
+usage: run.py [limit|idle|heap|footprint|admin|route|all]... [--weft build/weft] [--json FILE]
               [--quick] and the options of the parts (limit.py --help ...)
 """
 import argparse
@@ -10,13 +10,14 @@ import subprocess
 import sys
 import tempfile
 
+import admin
 import footprint
 import heap
 import idle
 import lib
 import limit
 
-PARTS = {"limit": limit, "idle": idle, "heap": heap, "footprint": footprint}
+PARTS = {"limit": limit, "idle": idle, "heap": heap, "footprint": footprint, "admin": admin}
 QUICK = {"rounds": 3, "ms": 300, "requests": 100000}
 
 

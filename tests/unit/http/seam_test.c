@@ -30,6 +30,7 @@ static int close_seam(void **state)
 static const char *const scripts[] = {
     GET("/"),
     GET("/") GET("/") GET("/user/7"),
+    GET("/user/123456789") GET("/"), /* a longer one before a shorter one */
     GET("/nap") GET("/") GET("/nap"),
     "\r\n" GET("/"),
     "HEAD / HTTP/1.1\r\nHost: a\r\n\r\n" GET("/"),
@@ -163,6 +164,27 @@ static void every_split_gives_the_same_answers(void **state)
             feed(scripts[s] + at, len - at);
             finish(&cut);
             assert_same(scripts[s], at, &whole, &cut);
+        }
+    }
+}
+
+/* A head in pieces behind a head in pieces: what is kept of the first must not show in the second.
+ */
+static void two_cuts_give_the_same_answers(void **state)
+{
+    (void)state;
+    for (size_t s = 0; s < WEFT_COUNT_OF(scripts); s++) {
+        size_t len = strlen(scripts[s]);
+        serve_whole(scripts[s], &whole);
+        for (size_t a = 1; a + 1 < len && len < 100; a++) {
+            for (size_t b = a + 1; b < len; b++) {
+                wire_open();
+                feed(scripts[s], a);
+                feed(scripts[s] + a, b - a);
+                feed(scripts[s] + b, len - b);
+                finish(&cut);
+                assert_same(scripts[s], a, &whole, &cut);
+            }
         }
     }
 }
@@ -452,6 +474,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
 #define SEAM_TEST(name) cmocka_unit_test_setup_teardown(name, open_seam, close_seam)
         SEAM_TEST(every_split_gives_the_same_answers),
+        SEAM_TEST(two_cuts_give_the_same_answers),
         SEAM_TEST(byte_by_byte_gives_the_same_answers),
         SEAM_TEST(sends_that_are_over_later_give_the_same_answers),
         SEAM_TEST(a_send_that_fails_leaves_nothing_behind),

@@ -32,14 +32,14 @@ size_t weft_loop_terms(const struct weft_loop_options *o, struct weft_term out[W
 {
     size_t buffers = o->buffers + o->spare_buffers;
     size_t slots = o->connections + WEFT_REFUSAL_SLOTS;
+    size_t blocks = WEFT_BLOCKS_PER_CONN * o->active;
     size_t n = 0;
     out[n++] = term("counters", counters_bytes(), 0, 0);
     out[n++] = term("engine", o->engine->bytes(slots, o->buffers), 0, 0);
     out[n++] = term("connections", weft_slots_bytes(slots), slots, sizeof(struct weft_slot));
     out[n++] = term("active", weft_pool_bytes(o->protocol->conn_bytes, o->active), o->active,
                     o->protocol->conn_bytes);
-    out[n++] =
-        term("blocks", weft_pool_bytes(WEFT_BLOCK_BYTES, o->active), o->active, WEFT_BLOCK_BYTES);
+    out[n++] = term("blocks", weft_pool_bytes(WEFT_BLOCK_BYTES, blocks), blocks, WEFT_BLOCK_BYTES);
     out[n++] = term("buffers", weft_bufs_bytes(o->buffer_bytes, buffers), buffers, o->buffer_bytes);
     out[n++] = term("stacks", weft_tasks_bytes(o->stack_bytes, o->waiting), o->waiting + 1,
                     o->stack_bytes);
@@ -85,7 +85,8 @@ static weft_rc build_pools(struct builder *b)
     WEFT_TRY(part(b, "active"));
     WEFT_TRY(weft_pool_init(&loop->conns, b->account, o->protocol->conn_bytes, o->active));
     WEFT_TRY(part(b, "blocks"));
-    WEFT_TRY(weft_pool_init(&loop->blocks, b->account, WEFT_BLOCK_BYTES, o->active));
+    WEFT_TRY(weft_pool_init(&loop->blocks, b->account, WEFT_BLOCK_BYTES,
+                            WEFT_BLOCKS_PER_CONN * o->active));
     WEFT_TRY(part(b, "buffers"));
     WEFT_TRY(
         weft_bufs_init(&loop->bufs, b->account, o->buffer_bytes, o->buffers + o->spare_buffers));

@@ -16,9 +16,10 @@
 #include "io/timer.h"
 #include "mem/arena.h"
 
-#define WEFT_BLOCK_BYTES   ((size_t)4096) /* what answers are built in */
-#define WEFT_LISTENERS_MAX 4
-#define WEFT_LOOP_TERMS    10
+#define WEFT_BLOCK_BYTES     ((size_t)4096) /* what answers are built in */
+#define WEFT_BLOCKS_PER_CONN ((size_t)2)    /* at most: a head in pieces, and its answer */
+#define WEFT_LISTENERS_MAX   4
+#define WEFT_LOOP_TERMS      10
 
 struct weft_loop_options {
     const struct weft_engine_ops *engine;

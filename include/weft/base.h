@@ -33,10 +33,12 @@ typedef enum weft_rc {
 /** One line of English for a code; static, zero-terminated, never NULL. */
 const char *weft_rc_text(weft_rc rc);
 
-/** The HTTP status for a code: 200 for WEFT_OK and WEFT_NEXT, 500 where nothing better is known. */
+/** The HTTP status for a code (rule 5): 200 for WEFT_OK and WEFT_NEXT, 500 where nothing better
+ *  is known. */
 int weft_rc_status(weft_rc rc);
 
-/** Bytes and their number. Borrowed: valid as long as its source says; not zero-terminated. */
+/** Bytes and their number. Borrowed (rule 2, docs/api.md): valid as long as its source says; not
+ *  zero-terminated. Empty is len 0, whatever ptr is. */
 typedef struct weft_str {
     const char *ptr;
     size_t len;
@@ -45,6 +47,7 @@ typedef struct weft_str {
 /** A static slice from a string literal: never copied, valid for ever. */
 #define WEFT_S(literal) ((weft_str){"" literal, sizeof(literal) - 1})
 
+/** The same bytes; case matters. */
 static inline bool weft_equal(weft_str a, weft_str b)
 {
     return a.len == b.len && (a.len == 0 || __builtin_memcmp(a.ptr, b.ptr, a.len) == 0);

@@ -1,8 +1,13 @@
-/* stream.h - a response made piece by piece, in constant memory: writing waits for a slow client.
+/* stream.h - a response made piece by piece, in constant memory: writing waits for a slow client
+ * (rule 7).
  *
- * Lifetime: from weft_begin() to weft_end() (called for you when the handler returns 0).
+ * A handler that returns an error after weft_begin(): while nothing has left, the error is
+ * answered instead; later the connection is cut, so that the client can tell. To HTTP/1.1 the
+ * body is chunked, to HTTP/1.0 it ends with the connection; HEAD gets none. Rules: docs/api.md.
+ *
+ * Lifetime: from weft_begin() to weft_end(), which is called for you when the handler returns 0.
  * Threads:  the request's worker.
- * Memory:   one 4 KiB block while it lasts.
+ * Memory:   one 4 KiB block while something is in it.
  */
 #ifndef WEFT_STREAM_H
 #define WEFT_STREAM_H
@@ -14,28 +19,40 @@ extern "C" {
 #endif
 #pragma GCC visibility push(default)
 
-/** Start: the head is queued, it leaves with the first full block or weft_flush().
- *  returns  0; WEFT_ESTATE (answered already), WEFT_EFULL (no block, or as many tasks wait as may)
- */
+/** Start: the head is queued, it leaves with the first full block, a wait or weft_flush().
+ *  status   200..999
+ *  type     static or borrowed until the request ends (rule 2); empty: no Content-Type
+ *  returns  0; WEFT_ESTATE (answered already), WEFT_EFULL (no block, no spare buffer, or as many
+ *           tasks wait as may), WEFT_ECANCELED, WEFT_EDEADLINE, WEFT_ENOMEM (a head beyond 4 KiB
+ *           and the route's cap) */
 WEFT_CHECK weft_rc weft_begin(weft_req *rq, int status, weft_str type);
 
-/** Write bytes; waits while the client is slow. Borrowed for the call.
- *  returns  0; WEFT_ECANCELED (the client has gone), WEFT_EDEADLINE, WEFT_ESTATE (no weft_begin) */
+/** Write bytes, borrowed for the call; waits while the client is slow. Up to 4 KiB are copied
+ *  into the block; more are sent from where they lie, and have left when this returns.
+ *  returns  0; WEFT_ECANCELED (the client has gone), WEFT_EDEADLINE, WEFT_EFULL (no stack to wait
+ *           on, no block), WEFT_ESTATE (no weft_begin(), or ended) */
 WEFT_CHECK weft_rc weft_write(weft_req *rq, weft_str bytes);
 
-/** printf's subset: d i u x X o c s p f % with flags, width, precision and h hh l ll z j t. */
+/** printf's subset: d i u x X o c s p f % with flags, width, precision and h hh l ll z j t; e and
+ *  g print the shortest text that reads back the same. No locale, no heap.
+ *  returns  as weft_write(); WEFT_ELIMIT: more than 4,088 bytes at once, nothing is written */
 WEFT_CHECK weft_rc weft_printf(weft_req *rq, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-/** Send what is buffered now. weft_sleep_ms() and the other waits do so by themselves. */
+/** Send what is buffered now; returns when it has left. weft_sleep_ms() and the other waits do so
+ *  by themselves.
+ *  returns  as weft_write() */
 WEFT_CHECK weft_rc weft_flush(weft_req *rq);
 
 /** A trailer field, sent after the last chunk (HTTP/1.1 to clients that said "TE: trailers";
- * dropped for others). Borrowed until the request ends. returns  0, WEFT_EINVAL, WEFT_EFULL (more
- * than 4) */
+ *  dropped for others); between weft_begin() and weft_end(). Borrowed until the request ends
+ *  (rule 2).
+ *  returns  0, WEFT_EINVAL (as weft_set_header), WEFT_EFULL (more than 4), WEFT_ENOMEM,
+ *           WEFT_ESTATE, WEFT_ECANCELED, WEFT_EDEADLINE */
 WEFT_CHECK weft_rc weft_trailer(weft_req *rq, weft_str name, weft_str value);
 
-/** Finish the body. */
+/** Finish the body; it leaves soon, this need not wait for it.
+ *  returns  as weft_write() */
 WEFT_CHECK weft_rc weft_end(weft_req *rq);
 
 #pragma GCC visibility pop

@@ -106,24 +106,17 @@ void weft_req_cancel(weft_req *rq, weft_rc rc)
         rq->exchange->interrupt(rq);
 }
 
-static weft_rc stack_left(weft_req *rq)
-{
-    if (!weft_tasks_full(&rq->loop->tasks))
-        return 0;
-    weft_loop_count(rq->loop, WEFT_COUNTER_SHED_STACKS);
-    return WEFT_EFULL;
-}
-
 /* May this request leave its stack now? Tells the protocol, which lets queued answers leave. Asked
- * twice, because others ran while that took its time: what follows (a job that points at the caller's
- * stack) relies on it. */
+ * once: the last stack never waits, so a task that may wait now still may after it has waited. */
 static weft_rc about_to_wait(weft_req *rq)
 {
     if (rq->canceled != 0)
         return rq->canceled;
-    WEFT_TRY(stack_left(rq));
-    WEFT_TRY(rq->exchange->pause(rq));
-    return stack_left(rq);
+    if (weft_tasks_full(&rq->loop->tasks)) {
+        weft_loop_count(rq->loop, WEFT_COUNTER_SHED_STACKS);
+        return WEFT_EFULL;
+    }
+    return rq->exchange->pause(rq);
 }
 
 /* A wait for time or for a descriptor, on the task's own stack. */

@@ -6,79 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* ---- middleware ---- */
-
-WEFT_SLOT(user_id, uint64_t);
-WEFT_SLOT(flag, uint8_t);
-
-static char trace[64]; /* what ran, in order */
-
-static void note(char what)
-{
-    size_t len = strlen(trace);
-    assert_true(len + 1 < sizeof(trace));
-    trace[len] = what;
-}
-
-#define NOTE(name, letter, verdict)                                                                \
-    static weft_rc name(weft_req *rq)                                                              \
-    {                                                                                              \
-        (void)rq;                                                                                  \
-        note(letter);                                                                              \
-        return verdict;                                                                            \
-    }
-NOTE(before_a, 'a', WEFT_NEXT)
-NOTE(before_b, 'b', WEFT_NEXT)
-NOTE(before_refuses, 'r', WEFT_ENOTFOUND)
-
-static weft_rc before_answers(weft_req *rq)
-{
-    note('w');
-    return weft_text(rq, 403, WEFT_S("no"));
-}
-
-static void after_a(weft_req *rq)
-{
-    note('A');
-    assert_int_not_equal(weft_answered(rq), 0); /* also when the handler failed */
-}
-
-static void after_b(weft_req *rq)
-{
-    note('B');
-    assert_int_equal(weft_set_header(rq, WEFT_S("X-B"), WEFT_S("1")), 0);
-}
-
-static weft_rc handler_h(weft_req *rq)
-{
-    note('h');
-    return weft_text(rq, 200, WEFT_S("h"));
-}
-
-static weft_rc handler_fails(weft_req *rq)
-{
-    (void)rq;
-    note('f');
-    return WEFT_ENOMEM;
-}
-
-static weft_rc set_user(weft_req *rq)
-{
-    assert_int_equal(*weft_slot(rq, user_id), 0); /* nothing of an earlier request */
-    assert_int_equal(*weft_slot(rq, flag), 0);
-    weft_str id = weft_header(rq, "X-User");
-    if (id.len > 0 && weft_str_to_u64(id, weft_slot(rq, user_id)) == 0)
-        *weft_slot(rq, flag) = 1;
-    return WEFT_NEXT;
-}
-
-static weft_rc say_user(weft_req *rq)
-{
-    weft_str text = weft_format(rq, "user %llu flag %d",
-                                (unsigned long long)*weft_slot(rq, user_id), *weft_slot(rq, flag));
-    return weft_text(rq, 200, text);
-}
-
 /* ---- handlers of this file ---- */
 
 static weft_rc large_head_stream(weft_req *rq)
@@ -150,17 +77,6 @@ static weft_rc stream_head_beyond_the_cap(weft_req *rq)
 
 static const struct seam_route routes[] = {
     DEMO_ROUTES,
-    {"GET", "/order", handler_h, 0, 0, {before_a, before_b}, {after_a, after_b}},
-    {"GET", "/fails", handler_fails, 0, 0, {before_a, before_b}, {after_a, after_b}},
-    {"GET",
-     "/early",
-     handler_h,
-     0,
-     0,
-     {before_a, before_answers, before_b},
-     {after_a, NULL, after_b}},
-    {"GET", "/refused", handler_h, 0, 0, {before_refuses, before_b}, {after_a, after_b}},
-    {"GET", "/who", say_user, 0, 0, {set_user}},
     {"GET", "/large-head-stream", large_head_stream},
     {"GET", "/split-head", split_head},
     {"GET", "/last", header_last},
@@ -174,7 +90,6 @@ static int open_h1(void **state)
 {
     (void)state;
     deferred = released = given = 0;
-    memset(trace, 0, sizeof(trace));
     seam_open(&weft_h1, routes, WEFT_COUNT_OF(routes), 8);
     wire_open();
     return 0;
@@ -196,7 +111,6 @@ static int close_h1(void **state)
 static void ask(const char *request)
 {
     wire_open();
-    memset(trace, 0, sizeof(trace));
     feed_text(request);
     sleep_it_out();
 }
@@ -206,49 +120,6 @@ static bool ends_with(const char *text)
     size_t len = strlen(text);
     return seam.wire.out_len >= len &&
            memcmp(seam.wire.out + seam.wire.out_len - len, text, len) == 0;
-}
-
-/* ---- middleware ---- */
-
-static void before_in_order_and_after_in_reverse(void **state) /* shows MW-01 */
-{
-    (void)state;
-    ask(GET("/order"));
-    assert_string_equal(trace, "abhBA");
-    assert_true(output_has("X-B: 1\r\n"));
-    ask(GET("/fails"));
-    assert_string_equal(trace, "abfBA");
-    assert_true(output_begins("HTTP/1.1 503 "));
-}
-
-static void an_early_verdict_ends_it_there(void **state) /* shows MW-01 */
-{
-    (void)state;
-    ask(GET("/early"));
-    assert_string_equal(trace, "awA"); /* not b, not h; the afters of who had run */
-    assert_true(output_begins("HTTP/1.1 403 "));
-    ask(GET("/refused"));
-    assert_string_equal(trace, "rA");
-    assert_true(output_begins("HTTP/1.1 404 "));
-}
-
-static void slots_are_zero_for_every_request(void **state) /* shows MW-02 MW-03 */
-{
-    (void)state;
-    ask("GET /who HTTP/1.1\r\nHost: a\r\nX-User: 123\r\n\r\n" GET(
-        "/who") "GET /who HTTP/1.1\r\nHost: a\r\nX-User: 7\r\n\r\n" GET("/who"));
-    assert_int_equal(output_count("user 123 flag 1"), 1);
-    assert_int_equal(output_count("user 7 flag 1"), 1);
-    assert_int_equal(output_count("user 0 flag 0"), 2);
-    assert_true(weft_slots_registered() >= 9);
-}
-
-static void middleware_takes_no_memory(void **state) /* shows MW-01 */
-{
-    (void)state;
-    ask(GET("/order") GET("/order") GET("/order"));
-    for (size_t i = 0; i < WEFT_CHUNK_CLASSES; i++)
-        assert_int_equal(seam.loop.chunks.pools[i].fresh, 0); /* not one chunk was ever taken */
 }
 
 /* ---- how answers are framed ---- */
@@ -638,10 +509,6 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
 #define H1_TEST(name) cmocka_unit_test_setup_teardown(name, open_h1, close_h1)
-        H1_TEST(before_in_order_and_after_in_reverse),
-        H1_TEST(an_early_verdict_ends_it_there),
-        H1_TEST(slots_are_zero_for_every_request),
-        H1_TEST(middleware_takes_no_memory),
         H1_TEST(a_plain_answer_to_the_byte),
         H1_TEST(the_date_follows_the_clock),
         H1_TEST(head_has_no_body),

@@ -153,6 +153,37 @@ static void the_last_stack_may_run_but_not_wait(void **state)
         weft_task_resume(&tasks, all[i].task, 0);
 }
 
+static void note_full(void *arg)
+{
+    struct waiter *w = arg;
+    for (int i = 0; i < w->rounds; i++) {
+        w->task = tasks.current;
+        w->last = weft_task_wait(&tasks);
+        w->over |= weft_tasks_full(&tasks);
+    }
+    w->task = NULL;
+}
+
+/* Callers rely on it: what was asked before a wait need not be asked again behind it. */
+static void who_could_wait_once_always_can(void **state)
+{
+    (void)state;
+    static struct waiter all[WAITING_MAX];
+    memset(all, 0, sizeof(all));
+    for (int i = 0; i < WAITING_MAX; i++) {
+        all[i].rounds = 5;
+        assert_int_equal(weft_task_run(&tasks, note_full, &all[i]), 0);
+    }
+    for (int round = 0; round < 5; round++) { /* all the others wait meanwhile */
+        for (int i = 0; i < WAITING_MAX; i++) {
+            assert_int_equal(all[i].last, 0);
+            weft_task_resume(&tasks, all[i].task, 0);
+            assert_false(all[i].over);
+        }
+    }
+    assert_int_equal(tasks.waiting, 0);
+}
+
 static void tasks_from_nowhere(void **state)
 {
     (void)state;
@@ -427,6 +458,7 @@ int main(void)
         TASK_TEST(many_wait_and_are_resumed_in_any_order),
         TASK_TEST(the_last_stack_back_is_the_next_one_out),
         TASK_TEST(the_last_stack_may_run_but_not_wait),
+        TASK_TEST(who_could_wait_once_always_can),
         TASK_TEST(tasks_from_nowhere),
         TASK_TEST(registers_and_locals_survive_a_wait),
         TASK_TEST(the_workers_registers_survive_too),

@@ -1,7 +1,7 @@
 """The admin listener: what it says, and that it goes on saying it whatever happens to the workers."""
 # seconds: 60
 # alone
-# shows HC-12, HC-13
+# shows HC-13
 import os
 import re
 import select

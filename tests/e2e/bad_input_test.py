@@ -1,7 +1,6 @@
 """What bad input gets: for each rule the bytes, the exact status, the counter; then the connection is
 closed, and the others notice nothing."""
 # seconds: 120
-# shows HC-03, SF-04
 import os
 import re
 import time

@@ -1,6 +1,6 @@
 """/file: what is below the root, whole and with the right headers, and nothing else by any spelling."""
 # seconds: 60
-# shows RT-01, RT-04, SF-02, SF-04, SF-05, HC-07
+# shows RT-01, SF-02, SF-04, SF-05
 import hashlib
 import os
 import shutil

@@ -1,6 +1,6 @@
 """The demo's routes, byte for byte; /file is in demo_files_test.py."""
 # seconds: 90
-# shows HC-01, HC-08, HC-10, HC-17, HC-18, RT-02, RT-03, RT-10, SF-01, ZC-06, DM-10, DM-11
+# shows HC-01, HC-08, HC-10, HC-17, HC-18, RT-02, SF-01, ZC-06, DM-10, DM-11
 import hashlib
 import json
 import re
@@ -266,7 +266,7 @@ class Stream(weft.Case):
         self.assertEqual((answer.framing, answer.body), ('close', lines(3000)))
 
     def test_fifty_at_once(self):
-        """shows HC-11: handlers wait, and others do not wait for them"""
+        """Handlers wait, and others do not wait for them."""
         expected = lines(2000)
         conns = [self.conn(timeout=30) for _ in range(50)]
         for conn in conns:

@@ -1,6 +1,6 @@
 """HTTP/1.1 as RFC 9112 and RFC 9110 want it from a server: what good clients do."""
 # seconds: 60
-# shows HC-01, HC-07, RT-10
+# shows HC-01, RT-10
 import email.utils
 import time
 import unittest

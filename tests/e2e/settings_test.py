@@ -1,6 +1,6 @@
 """Settings: where they come from, what is said about mistakes, and that they do what they say."""
 # seconds: 60
-# shows HC-02, HC-04, HC-05, HC-06, HC-10
+# shows HC-04, HC-05, HC-06, HC-10
 import os
 import re
 import signal

@@ -1,7 +1,7 @@
 """Clients that are slow, stop, or go away: others do not wait for them, and nothing of them is left."""
 # seconds: 90
 # alone
-# shows SF-01, HC-19
+# shows SF-10
 import select
 import tempfile
 import time

@@ -21,28 +21,34 @@ struct maker {
     struct job *jobs; /* jobs[i] is for nodes->at[i] */
 };
 
-/* Numbers one more node. The arrays of nodes and jobs grow together: by doubling, for there may be
- * very many, and with a copy, because realloc keeps no alignment. */
-static weft_rc add_job(struct maker *m, struct job job, uint32_t *out)
+/* Room for more nodes and their jobs: by doubling, for there may be very many, and the nodes with a
+ * copy, because realloc keeps no alignment. */
+static weft_rc grow(struct maker *m)
 {
     struct weft_nodes *nodes = m->nodes;
-    if (nodes->count == nodes->room) {
-        uint32_t room = WEFT_MAX(nodes->room * 2, 64u);
-        struct job *jobs = realloc(m->jobs, room * sizeof(*jobs));
-        m->jobs = jobs ? jobs : m->jobs;
-        struct weft_node *at = aligned_alloc(WEFT_CACHE_LINE, room * sizeof(*at));
-        if (!jobs || !at) {
-            free(at);
-            return WEFT_ENOMEM;
-        }
-        memset(at, 0, room * sizeof(*at));
-        if (nodes->count > 0)
-            memcpy(at, nodes->at, nodes->count * sizeof(*at));
-        free(nodes->at);
-        nodes->at = at;
-        nodes->room = room;
-    }
-    *out = nodes->count++;
+    uint32_t room = WEFT_MAX(nodes->room * 2, 64u);
+    struct job *jobs = realloc(m->jobs, room * sizeof(*jobs));
+    if (!jobs)
+        return WEFT_ENOMEM;
+    m->jobs = jobs;
+    struct weft_node *at = aligned_alloc(WEFT_CACHE_LINE, room * sizeof(*at));
+    if (!at)
+        return WEFT_ENOMEM;
+    memset(at, 0, room * sizeof(*at));
+    if (nodes->count > 0)
+        memcpy(at, nodes->at, nodes->count * sizeof(*at));
+    free(nodes->at);
+    nodes->at = at;
+    nodes->room = room;
+    return 0;
+}
+
+/* Numbers one more node. */
+static weft_rc add_job(struct maker *m, struct job job, uint32_t *out)
+{
+    if (m->nodes->count == m->nodes->room)
+        WEFT_TRY(grow(m));
+    *out = m->nodes->count++;
     m->jobs[*out] = job;
     return 0;
 }
@@ -194,7 +200,9 @@ weft_rc weft_nodes_init(struct weft_nodes *out, const struct weft_tree *tree)
     struct maker m = {.nodes = out, .tree = tree};
     const struct job root = {.text = tree->nodes[0].text};
     uint32_t index;
-    weft_rc rc = add_job(&m, root, &index); /* at[0] */
+    weft_rc rc = grow(&m);
+    if (rc == 0)
+        rc = add_job(&m, root, &index); /* at[0] */
     if (rc == 0)
         rc = add_job(&m, root, &index);
     out->routes = calloc(WEFT_MAX(tree->route_count, 1u), sizeof(*out->routes));

@@ -162,7 +162,8 @@ static weft_rc add_pattern(struct weft_router *router, weft_str text, struct wef
                            struct weft_pattern **out)
 {
     void *patterns = router->patterns;
-    WEFT_TRY(grow(&patterns, router->pattern_count, &router->pattern_room, sizeof(*out)));
+    WEFT_TRY(grow(&patterns, router->pattern_count, &router->pattern_room,
+                  sizeof(struct weft_pattern *)));
     router->patterns = (struct weft_pattern **)patterns;
     struct weft_pattern *pattern = malloc(weft_pattern_bytes(text));
     if (!pattern)

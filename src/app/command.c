@@ -137,6 +137,10 @@ static int command_line(weft_app *app, int argc, char **argv)
     const char *program_z = argc > 0 ? argv[0] : "weft";
     if (argc > 1 && argv[1][0] != '-') {
         command = find_command(argv[1]);
+        if (command == NULL && strcmp(argv[1], "help") == 0) {
+            print_help(program_z);
+            return WEFT_EXIT_GOOD;
+        }
         if (command == NULL)
             return usage_error(program_z, argv[1]);
         argc--;

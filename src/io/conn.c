@@ -231,8 +231,10 @@ static void sweep(struct weft_timer *timer)
         uint32_t limit = limit_of(slots, slot);
         if (limit == 0 || now - slot->last_ds < limit)
             continue;
-        weft_loop_count(loop, slot->state == WEFT_SLOT_IDLE ? WEFT_COUNTER_TIMEOUTS_IDLE
-                                                            : WEFT_COUNTER_TIMEOUTS_HEADER);
+        if (slot->state == WEFT_SLOT_IDLE)
+            weft_loop_count(loop, WEFT_COUNTER_TIMEOUTS_IDLE);
+        else if (slot->state == WEFT_SLOT_FRESH)
+            weft_loop_count(loop, WEFT_COUNTER_TIMEOUTS_HEADER);
         detach(loop, i);
     }
     if (slots->used > 0)

@@ -122,26 +122,6 @@ static weft_rc build_connections(struct builder *b)
     return 0;
 }
 
-weft_rc weft_loop_init(struct weft_loop *loop, struct weft_ledger *ledger,
-                       const struct weft_loop_options *options, const char **out_part)
-{
-    *loop = (struct weft_loop){.protocol = options->protocol, .wake_fd = -1};
-    struct builder b = {.loop = loop, .ledger = ledger, .options = options};
-    weft_clock_init(&loop->clock, options->clock != NULL ? options->clock : &weft_clock_system);
-    loop->now_ms = loop->clock.now_ns / 1000000;
-    weft_wheel_init(&loop->wheel, loop->now_ms, options->timer_precision_ms);
-    weft_rc rc = build_counters(&b);
-    if (rc == 0)
-        rc = build_pools(&b);
-    if (rc == 0)
-        rc = build_connections(&b);
-    if (rc != 0) {
-        *out_part = b.part_z;
-        weft_loop_fini(loop);
-    }
-    return rc;
-}
-
 #define TOKEN_GENERATION_BITS 24
 
 static struct watch_entry *entry_at(struct weft_loop *loop, uint32_t index)
@@ -171,6 +151,43 @@ static void watch_put(struct weft_loop *loop, struct weft_watch *watch)
     entry->watch = NULL;
     entry->generation++;
     weft_pool_put(&loop->watches, watch->index);
+}
+
+static void run_posts(struct weft_watch *watch, uint32_t revents);
+
+/* Made before the loop's thread is: others may post from the first moment on. */
+static weft_rc build_waker(struct builder *b)
+{
+    struct weft_loop *loop = b->loop;
+    b->part_z = "waker";
+    loop->waker.ready = run_posts;
+    int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (fd < 0)
+        return (weft_rc)-errno;
+    loop->wake_fd = fd;
+    return watch_take(loop, &loop->waker, fd);
+}
+
+weft_rc weft_loop_init(struct weft_loop *loop, struct weft_ledger *ledger,
+                       const struct weft_loop_options *options, const char **out_part)
+{
+    *loop = (struct weft_loop){.protocol = options->protocol, .wake_fd = -1};
+    struct builder b = {.loop = loop, .ledger = ledger, .options = options};
+    weft_clock_init(&loop->clock, options->clock != NULL ? options->clock : &weft_clock_system);
+    loop->now_ms = loop->clock.now_ns / 1000000;
+    weft_wheel_init(&loop->wheel, loop->now_ms, options->timer_precision_ms);
+    weft_rc rc = build_counters(&b);
+    if (rc == 0)
+        rc = build_pools(&b);
+    if (rc == 0)
+        rc = build_connections(&b);
+    if (rc == 0)
+        rc = build_waker(&b);
+    if (rc != 0) {
+        *out_part = b.part_z;
+        weft_loop_fini(loop);
+    }
+    return rc;
 }
 
 static weft_rc arm_waker(struct weft_loop *loop)
@@ -204,17 +221,7 @@ static void run_posts(struct weft_watch *watch, uint32_t revents)
 weft_rc weft_loop_open(struct weft_loop *loop)
 {
     WEFT_TRY(loop->engine.ops->open(&loop->engine));
-    loop->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (loop->wake_fd < 0)
-        return (weft_rc)-errno;
-    loop->waker.ready = run_posts;
-    WEFT_TRY(watch_take(loop, &loop->waker, loop->wake_fd));
-    WEFT_TRY(arm_waker(loop));
-    if (atomic_load(&loop->posts) != NULL) { /* posted before there was a descriptor to say so */
-        uint64_t one = 1;
-        (void)!write(loop->wake_fd, &one, sizeof(one));
-    }
-    return 0;
+    return arm_waker(loop);
 }
 
 void weft_loop_fini(struct weft_loop *loop)

@@ -78,6 +78,20 @@ static size_t pick_class(const struct weft_arena *arena, size_t bytes)
     return class;
 }
 
+/* The sizes share one promise, so together they may touch it once: before new pages are touched,
+ * free chunks of other sizes give theirs back. Chunks that are held never pass the promise, so this
+ * always finds enough; it happens only when a load that filled the share changes its mix of sizes.
+ */
+static void make_way(struct weft_chunks *chunks, size_t bytes)
+{
+    const struct weft_account *account = chunks->account;
+    for (size_t i = WEFT_CHUNK_CLASSES; i-- > 0;)
+        while (atomic_load_explicit(&account->committed, memory_order_relaxed) + bytes >
+                   chunks->elastic &&
+               weft_pool_release(&chunks->pools[i]) > 0)
+            ;
+}
+
 static bool grow(struct weft_arena *arena, size_t bytes)
 {
     size_t class = pick_class(arena, bytes + HEADER_BYTES);
@@ -85,6 +99,8 @@ static bool grow(struct weft_arena *arena, size_t bytes)
     if (size < bytes + HEADER_BYTES || size > arena->cap - arena->held)
         return false;
     struct weft_pool *pool = &arena->source->pools[class];
+    if (!weft_pool_has_dirty(pool))
+        make_way(arena->source, size);
     uint32_t index = weft_pool_take(pool);
     if (index == WEFT_POOL_NONE)
         return false;

@@ -59,9 +59,10 @@ weft_rc weft_pool_init(struct weft_pool *pool, struct weft_account *account, siz
     return rc;
 }
 
+/* Pages in use or free with their pages. Clean slots are whole pages: release() sees to that. */
 static size_t touched(const struct weft_pool *pool)
 {
-    return WEFT_ALIGN_UP((size_t)pool->fresh * pool->slot_bytes, WEFT_PAGE_BYTES);
+    return WEFT_ALIGN_UP((size_t)(pool->fresh - pool->clean) * pool->slot_bytes, WEFT_PAGE_BYTES);
 }
 
 void weft_pool_fini(struct weft_pool *pool)
@@ -85,12 +86,23 @@ static uint32_t take_fresh(struct weft_pool *pool)
     return index;
 }
 
+/* The newest free slot; when all that are left are clean, its pages come back with it. */
+static uint32_t take_free(struct weft_pool *pool)
+{
+    uint32_t index = pool->free_list[--pool->free_count];
+    if (WEFT_UNLIKELY(pool->free_count < pool->clean)) {
+        pool->clean = pool->free_count;
+        weft_account_commit(pool->account, (ptrdiff_t)pool->slot_bytes);
+    }
+    return index;
+}
+
 uint32_t weft_pool_take(struct weft_pool *pool)
 {
     weft_assert(pool->magic == WEFT_POOL_MAGIC);
     uint32_t index;
     if (WEFT_LIKELY(pool->free_count > 0)) {
-        index = pool->free_list[--pool->free_count];
+        index = take_free(pool);
     } else if (pool->fresh < pool->slot_count) {
         index = take_fresh(pool);
     } else {
@@ -115,6 +127,19 @@ void weft_pool_put(struct weft_pool *pool, uint32_t index)
     weft_account_unuse(pool->account, pool->slot_bytes);
 }
 
+size_t weft_pool_release(struct weft_pool *pool)
+{
+    weft_assert(pool->slot_bytes % WEFT_PAGE_BYTES == 0);
+    if (!weft_pool_has_dirty(pool))
+        return 0;
+    void *slot = weft_pool_at(pool, pool->free_list[pool->clean]);
+    if (madvise(slot, pool->slot_bytes, MADV_DONTNEED) != 0)
+        return 0;
+    pool->clean++;
+    weft_account_commit(pool->account, -(ptrdiff_t)pool->slot_bytes);
+    return pool->slot_bytes;
+}
+
 size_t weft_pool_trim(struct weft_pool *pool)
 {
     weft_assert(pool->magic == WEFT_POOL_MAGIC);
@@ -125,6 +150,6 @@ size_t weft_pool_trim(struct weft_pool *pool)
         return 0; /* the pages stay ours: no harm, and the next trim tries again */
     size_t released = (size_t)pool->fresh * pool->slot_bytes;
     weft_account_commit(pool->account, -(ptrdiff_t)touched(pool));
-    pool->fresh = pool->free_count = 0;
+    pool->fresh = pool->free_count = pool->clean = 0;
     return released;
 }

@@ -19,6 +19,7 @@ struct weft_pool {
     uint32_t slot_count; /* fixed at init */
     uint32_t fresh;      /* slots [fresh, slot_count) were never taken since init or trim */
     uint32_t free_count; /* entries in free_list */
+    uint32_t clean;      /* the oldest of those whose pages were given back to the system */
     uint32_t used;       /* slots out now */
     char *slots;         /* owned: one mapping, slots first, free_list behind them */
     uint32_t *free_list; /* indexes given back, newest last */
@@ -67,6 +68,17 @@ static inline uint32_t weft_pool_index(const struct weft_pool *pool, const void 
 WEFT_CHECK
 uint32_t weft_pool_take(struct weft_pool *pool);
 void weft_pool_put(struct weft_pool *pool, uint32_t index);
+
+/** Hand the pages of one free slot back to the system: the one that was free longest. Only for
+ * pools whose slots are whole pages. returns  bytes handed back; 0: no free slot has pages, or the
+ * kernel said no */
+size_t weft_pool_release(struct weft_pool *pool);
+
+/** Does a take touch new pages, or is a slot free that has its pages still? */
+static inline bool weft_pool_has_dirty(const struct weft_pool *pool)
+{
+    return pool->free_count > pool->clean;
+}
 
 /** Hand the pages of an empty pool back to the system; a pool in use is left alone.
  *  returns  bytes of slots handed back (0 when nothing was) */

@@ -237,6 +237,21 @@ static void a_promise_is_kept_in_any_mix(void **state)
     }
 }
 
+/* Fill the whole share with one size, give it back, fill it with another: never more than the share
+ * is touched, or the plan's term would be no bound. */
+static void a_change_of_sizes_does_not_touch_the_share_twice(void **state)
+{
+    (void)state;
+    const size_t asked[] = {2 * KIB, 900 * KIB, 10 * KIB, 200 * KIB, 2 * KIB};
+    for (size_t i = 0; i < WEFT_COUNT_OF(asked); i++) {
+        weft_arena_init(&arena, &chunks, 8 * MIB);
+        while (weft_arena_alloc(&arena, asked[i]) != NULL)
+            assert_true(account->committed <= 8 * MIB);
+        assert_true(arena.held > 6 * MIB);
+        weft_arena_reset(&arena);
+    }
+}
+
 static void trim_gives_back_what_nobody_holds(void **state)
 {
     (void)state;
@@ -282,6 +297,7 @@ int main(void)
         ARENA_TEST(reset_puts_each_chunk_once),
         ARENA_TEST(promises_never_pass_the_share),
         ARENA_TEST(a_promise_is_kept_in_any_mix),
+        ARENA_TEST(a_change_of_sizes_does_not_touch_the_share_twice),
         ARENA_TEST(trim_gives_back_what_nobody_holds),
         ARENA_TEST(the_store_reserves_its_formula),
     };

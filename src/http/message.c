@@ -98,11 +98,10 @@ void weft_req_cancel(weft_req *rq, weft_rc rc)
         rq->canceled = rc;
         weft_loop_count(rq->loop, WEFT_COUNTER_CANCELED);
     }
-    if (rq->task == NULL)
-        return;
-    if (rq->wait == WEFT_WAIT_TIME || rq->wait == WEFT_WAIT_FD)
+    bool waits = rq->task != NULL; /* else its answer is on the way */
+    if (waits && (rq->wait == WEFT_WAIT_TIME || rq->wait == WEFT_WAIT_FD))
         weft_req_resume(rq, rc);
-    else if (rq->wait == WEFT_WAIT_SEND || rq->wait == WEFT_WAIT_RECV)
+    else if (!waits || rq->wait == WEFT_WAIT_SEND || rq->wait == WEFT_WAIT_RECV)
         rq->exchange->interrupt(rq);
 }
 
@@ -112,6 +111,8 @@ static weft_rc about_to_wait(weft_req *rq)
 {
     if (rq->canceled != 0)
         return rq->canceled;
+    if (rq->loop->tasks.current == NULL)
+        return WEFT_ESTATE; /* a deferred call: it has no stack that could be left */
     if (weft_tasks_full(&rq->loop->tasks)) {
         weft_loop_count(rq->loop, WEFT_COUNTER_SHED_STACKS);
         return WEFT_EFULL;
@@ -479,6 +480,7 @@ void weft_req_unanswer(weft_req *rq)
 {
     rq->body_kind = WEFT_BODY_NONE;
     rq->out_count = 0;
+    rq->out_fields = rq->out_inline; /* from where they move again when they are too many */
     rq->status = 0;
 }
 

@@ -68,7 +68,7 @@ struct weft_exchange_ops {
     weft_rc (*pause)(weft_req *rq);
     /* After a resume returned to the worker's stack: the task waits again, or is over. */
     void (*settle)(weft_req *rq);
-    /* Cancel a wait of kind SEND or RECV. */
+    /* Cancel a wait of kind SEND or RECV, or an answer on its way that no task waits for. */
     void (*interrupt)(weft_req *rq);
     bool (*gone)(const weft_req *rq);
     size_t (*peer)(weft_req *rq, char *text, size_t room);

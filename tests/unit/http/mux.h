@@ -217,7 +217,8 @@ static void mux_settle(weft_req *rq)
 
 static void mux_interrupt(weft_req *rq)
 {
-    weft_req_resume(rq, rq->canceled);
+    if (rq->task != NULL)
+        weft_req_resume(rq, rq->canceled);
 }
 
 static const struct weft_exchange_ops mux_exchange = {

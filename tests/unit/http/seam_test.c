@@ -5,7 +5,7 @@
 #include "http/h1.h"
 #include <stdlib.h>
 
-static const struct seam_route routes[] = {DEMO_ROUTES};
+static const struct seam_route routes[] = {DEMO_ROUTES, {"GET", "/hurry-large", large, 0, 5}};
 
 static int open_seam(void **state)
 {
@@ -355,6 +355,19 @@ static void a_route_has_a_deadline(void **state)
     assert_nothing_is_held();
 }
 
+static void a_deadline_holds_for_the_answer_too(void **state)
+{
+    (void)state;
+    seam.wire.sends = WIRE_STUCK;
+    feed_text(GET("/hurry-large"));
+    pass_ms(4);
+    assert_false(seam.wire.closed);
+    pass_ms(1); /* long before write_ms */
+    assert_true(seam.wire.closed);
+    assert_int_equal(counted(WEFT_COUNTER_TIMEOUTS_REQUEST), 1);
+    assert_nothing_is_held();
+}
+
 /* ---- what leaves together ---- */
 
 static void pipelined_answers_leave_in_one_send(void **state)
@@ -486,6 +499,7 @@ int main(void)
         SEAM_TEST(a_steady_body_is_served),
         SEAM_TEST(an_answer_that_is_not_taken_ends_the_connection),
         SEAM_TEST(a_route_has_a_deadline),
+        SEAM_TEST(a_deadline_holds_for_the_answer_too),
         SEAM_TEST(pipelined_answers_leave_in_one_send),
         SEAM_TEST(answers_keep_the_order_of_their_requests),
         SEAM_TEST(an_answer_does_not_wait_for_the_next_handler),

@@ -152,7 +152,7 @@ static char *write_head(struct weft_h1 *h, const weft_req *rq, char *to)
     if (rq->body_kind == WEFT_BODY_STREAM) {
         if (h->chunked_out)
             to = copy(to, WEFT_S("Transfer-Encoding: chunked\r\n"));
-    } else if (rq->status != 204) {
+    } else if (rq->status != 204 && (rq->status != 304 || rq->body.len > 0)) {
         to = copy(to, WEFT_S("Content-Length: "));
         to += weft_u64_to_text(to, rq->body.len);
         to = copy(to, WEFT_S("\r\n"));

@@ -46,6 +46,39 @@ static weft_rc twice(weft_req *rq)
     return 0;
 }
 
+static weft_rc five_headers_and_five_more(weft_req *rq)
+{
+    for (int i = 0; i < 5; i++)
+        WEFT_TRY(weft_set_header(rq, WEFT_S("X-Old"), WEFT_S("old")));
+    WEFT_TRY(weft_fail(rq, 400, WEFT_S("bad")));
+    for (int i = 0; i < 5; i++)
+        WEFT_TRY(weft_set_header(rq, WEFT_S("X-New"), WEFT_S("new")));
+    return 0;
+}
+
+static weft_rc waited; /* what a deferred call was told that wanted to */
+
+static void nothing(void *arg)
+{
+    (void)arg;
+}
+
+static void wants_to_wait(void *arg)
+{
+    waited = weft_offload(arg, nothing, NULL);
+}
+
+static weft_rc waits_when_over(weft_req *rq)
+{
+    WEFT_TRY(weft_defer(rq, wants_to_wait, rq));
+    return weft_text(rq, 200, WEFT_S("ok"));
+}
+
+static weft_rc not_modified(weft_req *rq)
+{
+    return weft_status(rq, 304);
+}
+
 static weft_rc fails_in_stream(weft_req *rq)
 {
     WEFT_TRY(weft_begin(rq, 200, WEFT_S("text/plain")));
@@ -81,6 +114,9 @@ static const struct seam_route routes[] = {
     {"GET", "/split-head", split_head},
     {"GET", "/last", header_last},
     {"GET", "/twice", twice},
+    {"GET", "/five-and-five", five_headers_and_five_more},
+    {"GET", "/waits-when-over", waits_when_over},
+    {"GET", "/not-modified", not_modified},
     {"GET", "/fails-in-stream", fails_in_stream},
     {"GET", "/head-beyond", head_beyond_the_cap},
     {"GET", "/stream-head-beyond", stream_head_beyond_the_cap},
@@ -168,6 +204,15 @@ static void no_content_has_no_length(void **state)
     assert_true(output_begins("HTTP/1.1 204 No Content\r\n"));
     assert_false(output_has("Content-Length"));
     assert_false(output_has("Content-Type"));
+}
+
+/* RFC 9110 8.6: a length there is the one that a 200 would have had, or a cache takes it for it. */
+static void not_modified_has_no_length_of_its_own(void **state)
+{
+    (void)state;
+    ask(GET("/not-modified"));
+    assert_true(output_begins("HTTP/1.1 304 Not Modified\r\n"));
+    assert_false(output_has("Content-Length"));
 }
 
 static void http_1_0_closes_unless_asked_not_to(void **state)
@@ -310,12 +355,29 @@ static void given_bodies_are_released_once(void **state)
     assert_int_equal(output_count("\r\n\r\nfirst"), 1);
 }
 
+static void a_deferred_call_cannot_wait(void **state)
+{
+    (void)state;
+    waited = 0;
+    ask(GET("/waits-when-over"));
+    assert_int_equal(waited, WEFT_ESTATE);
+}
+
 static void only_the_first_answer_counts(void **state)
 {
     (void)state;
     ask(GET("/twice"));
     assert_true(ends_with("first"));
     assert_int_equal(output_count("HTTP/1.1 "), 1);
+}
+
+static void a_failed_answer_takes_its_headers_with_it(void **state)
+{
+    (void)state;
+    ask(GET("/five-and-five"));
+    assert_true(output_begins("HTTP/1.1 400 "));
+    assert_int_equal(output_count("X-Old: "), 0);
+    assert_int_equal(output_count("X-New: "), 5);
 }
 
 static void a_stream_that_fails_half_way_is_broken_off(void **state)
@@ -513,6 +575,7 @@ int main(void)
         H1_TEST(the_date_follows_the_clock),
         H1_TEST(head_has_no_body),
         H1_TEST(no_content_has_no_length),
+        H1_TEST(not_modified_has_no_length_of_its_own),
         H1_TEST(http_1_0_closes_unless_asked_not_to),
         H1_TEST(close_is_said_and_done),
         H1_TEST(streams_are_chunked_with_trailers_for_those_who_want_them),
@@ -523,7 +586,9 @@ int main(void)
         H1_TEST(nothing_splits_a_response),
         H1_TEST(raw_bytes_go_as_they_are),
         H1_TEST(given_bodies_are_released_once),
+        H1_TEST(a_deferred_call_cannot_wait),
         H1_TEST(only_the_first_answer_counts),
+        H1_TEST(a_failed_answer_takes_its_headers_with_it),
         H1_TEST(a_stream_that_fails_half_way_is_broken_off),
         H1_TEST(errors_have_a_status),
         H1_TEST(methods_that_a_path_has_not),

@@ -49,6 +49,7 @@ void weft_get(weft_app *app, const char *pattern_z, weft_handler_fn handler);
 void weft_post(weft_app *app, const char *pattern_z, weft_handler_fn handler);
 void weft_put(weft_app *app, const char *pattern_z, weft_handler_fn handler);
 void weft_delete(weft_app *app, const char *pattern_z, weft_handler_fn handler);
+void weft_patch(weft_app *app, const char *pattern_z, weft_handler_fn handler);
 
 /** Any method, by its name (also of your own, 16 at most), with options: WEFT_ROUTE_OPTS(...),
  *  copied, or NULL. */

@@ -85,8 +85,8 @@ uint64_t weft_param_u64(const weft_req *rq, const char *name_z);
 WEFT_CHECK weft_rc weft_read_body(weft_req *rq, weft_str *out);
 
 /** The whole body in one piece, in the arena, until the request ends (rule 2). Waits (rule 7).
- *  returns  as weft_read_body(), and WEFT_ENOMEM when the route's cap (or 1 MiB, the most that one
- *           allocation may be) is too small: give the route a .body that fits, then it is a 413 */
+ *  returns  as weft_read_body(); WEFT_ELIMIT (413) also for a body that the arena cannot hold: the
+ *           route's cap, or 1 MiB, the most that one allocation may be */
 WEFT_CHECK weft_rc weft_body(weft_req *rq, weft_str *out);
 
 /** Bytes from the request's arena, 16-byte aligned, not zeroed, until the request ends (rule 4).

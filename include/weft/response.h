@@ -24,7 +24,7 @@ extern "C" {
 #pragma GCC visibility push(default)
 
 /** Answer with text/plain; body static or borrowed until the request ends (rule 3).
- *  returns  0; WEFT_ESTATE: answered already */
+ *  returns  0; WEFT_ESTATE: answered already; WEFT_EINVAL: status not in 200..999. As all below */
 WEFT_CHECK weft_rc weft_text(weft_req *rq, int status, weft_str body);
 
 /** Answer with a body that is static or borrowed until the request ends (rule 3).
@@ -65,15 +65,16 @@ WEFT_CHECK weft_rc weft_file(weft_req *rq, weft_str path);
 WEFT_CHECK weft_rc weft_status(weft_req *rq, int status);
 
 /** Answer an error: status and a line of text/plain, static or borrowed until the request ends
- *  (rule 3). Discards all headers set so far, those of middleware too.
- *  returns  0; WEFT_ESTATE: answered already, nothing is discarded */
+ *  (rule 3). Headers set so far stay: a request id, what CORS allows.
+ *  returns  0; WEFT_ESTATE: answered already; WEFT_EINVAL: status not in 200..999 */
 WEFT_CHECK weft_rc weft_fail(weft_req *rq, int status, weft_str text);
 
 /** Add a response header, also in an "after"; name and value static or borrowed until the request
- *  ends (rule 2). Not one that Weft writes itself: Content-Type, Content-Length,
- *  Transfer-Encoding, Connection, Date and Server would stand there twice.
- *  returns  0; WEFT_EINVAL (name is no token; CR, LF, NUL or another control byte in the value:
- *           nothing is split into two responses), WEFT_EFULL (more than 32), WEFT_ENOMEM (more
+ *  ends (rule 2).
+ *  returns  0; WEFT_EINVAL (one that Weft writes itself: Content-Type, Content-Length,
+ *           Transfer-Encoding, Connection, Keep-Alive, Upgrade, Date, Server; name is no token; CR,
+ *           LF, NUL or another control byte in the value: nothing is split into two responses),
+ *           WEFT_EFULL (more than 32), WEFT_ENOMEM (more
  *           than 4 take 1 KiB of the arena), WEFT_ESTATE (a stream's head has been written) */
 WEFT_CHECK weft_rc weft_set_header(weft_req *rq, weft_str name, weft_str value);
 

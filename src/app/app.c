@@ -150,6 +150,11 @@ void weft_delete(weft_app *app, const char *pattern_z, weft_handler_fn handler)
     weft_route(app, "DELETE", pattern_z, handler, NULL);
 }
 
+void weft_patch(weft_app *app, const char *pattern_z, weft_handler_fn handler)
+{
+    weft_route(app, "PATCH", pattern_z, handler, NULL);
+}
+
 /* ---- middleware and groups ---- */
 
 static void use(weft_app *app, struct weft_chain *chain, weft_handler_fn before,

@@ -94,6 +94,22 @@ static weft_rc open_listener(struct weft_server *server, struct weft_worker *wor
     return rc;
 }
 
+/* Workers share their port with SO_REUSEPORT, which would let a second server join in unseen and
+ * take half of the clients: somebody who has the port already is found out first. */
+static weft_rc port_is_free(const struct weft_config *config)
+{
+    struct weft_listener probe;
+    char why[256] = "";
+    struct weft_listen_options options = {
+        .host_z = config->host, .port = (uint16_t)config->port, .backlog = 1, .linger_s = -1};
+    weft_rc rc = weft_listener_open(&probe, &options, why, sizeof(why));
+    if (rc != 0)
+        weft_log_error("%s", why);
+    else
+        weft_listener_close(&probe);
+    return rc;
+}
+
 static void worker_done(struct weft_post *post);
 
 static weft_rc build_worker(struct weft_server *server, struct weft_worker *worker, uint32_t index,
@@ -124,6 +140,7 @@ static weft_rc build_workers(struct weft_server *server, const struct weft_machi
 {
     const struct weft_config *config = &server->app->config;
     uint16_t port = (uint16_t)config->port;
+    WEFT_TRY(port_is_free(config));
     for (uint32_t i = 0; i < server->plan->workers; i++) {
         struct weft_worker *worker = &server->workers[i];
         WEFT_TRY(build_worker(server, worker, i, &server->plan->worker, &server->site));
@@ -237,7 +254,8 @@ static void stop(struct weft_post *post)
 
 void weft_server_stop(struct weft_server *server)
 {
-    weft_loop_post(&server->admin.loop, &server->stop);
+    if (!atomic_exchange(&server->stop_asked, true)) /* a post is in the list once */
+        weft_loop_post(&server->admin.loop, &server->stop);
 }
 
 static void worker_done(struct weft_post *post)
@@ -306,8 +324,9 @@ static void say_where(const struct weft_server *server)
     const struct weft_plan *plan = server->plan;
     if (plan->engine_note != NULL)
         weft_log_warn("engine epoll instead of io_uring: %s", plan->engine_note);
-    printf("weft: memory plan %.1f MiB at worst, limit %.1f MiB (%s)\n",
-           (double)plan->total / (1 << 20), (double)plan->limit / (1 << 20), plan->limit_source);
+    printf("weft: memory plan: %.1f MiB fixed, %.1f MiB for requests, limit %.1f MiB (%s)\n",
+           (double)plan->fixed / (1 << 20), (double)(plan->total - plan->fixed) / (1 << 20),
+           (double)plan->limit / (1 << 20), plan->limit_source);
     const char *open = host_is_v6(config->host) ? "[" : "", *shut = *open ? "]" : "";
     printf("weft: listening on http://%s%s%s:%u (engine %s, %u workers)\n", open, config->host,
            shut, server->workers[0].loop.listeners[0].port, plan->engine->name_z, plan->workers);
@@ -336,7 +355,12 @@ static weft_rc run(struct weft_server *server)
     server->stop.run = stop;
     WEFT_TRY(weft_worker_open(admin));
     WEFT_TRY(weft_loop_watch(&admin->loop, &server->signals, server->signal_fd, POLLIN));
-    WEFT_TRY(start_workers(server));
+    weft_rc rc = start_workers(server);
+    if (rc != 0) { /* those that run are waited for: they must hear that it is over */
+        begin_drain(server);
+        cut(server);
+        return rc;
+    }
     say_where(server);
     weft_worker_turn(admin);
     weft_loop_unwatch(&admin->loop, &server->signals);
@@ -357,9 +381,21 @@ static uint32_t join_workers(struct weft_server *server, weft_rc *failed)
     return cut_count;
 }
 
+/* Does a handler that did not come back still have a stack, or an offloaded call that never ends?
+ */
+static bool left_behind(const struct weft_server *server)
+{
+    bool some = false;
+    for (uint32_t i = 0; server->workers != NULL && i < server->plan->workers; i++)
+        some |= server->workers[i].loop.slots.used > 0;
+    return some;
+}
+
 /* Address space and descriptors; after a cut that left tasks behind the process just ends. */
 static void tear_down(struct weft_server *server)
 {
+    if (left_behind(server))
+        return; /* also the pool's threads: joining them would wait for the call, however long */
     for (uint32_t i = 0; i <= server->plan->workers; i++) {
         struct weft_worker *worker =
             i < server->plan->workers ? &server->workers[i] : &server->admin;

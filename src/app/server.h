@@ -41,6 +41,7 @@ struct weft_server {
     int root_fd; /* owned; -1: none */
     struct weft_timer deadline;
     struct weft_post stop;
+    _Atomic bool stop_asked;             /* `stop` was posted */
     struct weft_metrics_worker *metrics; /* owned: workers and admin */
     char (*names)[12];
 };

@@ -385,7 +385,7 @@ weft_rc weft_body(weft_req *rq, weft_str *out)
     char *all = weft_alloc(rq, room);
     size_t len = 0;
     if (all == NULL)
-        return WEFT_ENOMEM;
+        return WEFT_ELIMIT; /* not the server is full: the body is larger than its route may hold */
     for (;;) {
         weft_str piece = {0};
         WEFT_TRY(weft_read_body(rq, &piece));
@@ -395,7 +395,7 @@ weft_rc weft_body(weft_req *rq, weft_str *out)
             size_t larger_room = WEFT_MAX(2 * room, len + piece.len);
             char *larger = weft_alloc(rq, larger_room);
             if (larger == NULL)
-                return WEFT_ENOMEM;
+                return WEFT_ELIMIT;
             memcpy(larger, all, len);
             all = larger;
             room = larger_room;
@@ -413,7 +413,8 @@ static weft_rc answer(weft_req *rq, int status, weft_str type, enum weft_body_ki
 {
     if (weft_req_answered(rq))
         return WEFT_ESTATE;
-    weft_assert(status >= 200 && status <= 999);
+    if (status < 200 || status > 999)
+        return WEFT_EINVAL;
     rq->status = status;
     rq->type = type;
     rq->body_kind = (uint8_t)kind;
@@ -486,9 +487,6 @@ void weft_req_unanswer(weft_req *rq)
 
 weft_rc weft_fail(weft_req *rq, int status, weft_str text)
 {
-    if (weft_req_answered(rq))
-        return WEFT_ESTATE;
-    weft_req_unanswer(rq);
     return weft_text(rq, status, text);
 }
 
@@ -497,7 +495,6 @@ void weft_req_fail(weft_req *rq, weft_rc rc)
     if (weft_req_answered(rq))
         return;
     int status = weft_rc_status(rc);
-    weft_req_unanswer(rq);
     weft_ignore(
         weft_text(rq, status, weft_status_reason(status))); /* nothing is answered: cannot fail */
     if (status == 503)
@@ -527,8 +524,23 @@ static bool field_value_good(weft_str value)
     return true;
 }
 
+/* Framing and what stands in every head is Weft's to write: a second one would be ambiguous. */
+static bool field_is_ours(weft_str name)
+{
+    static const weft_str ours[] = {WEFT_S("content-length"), WEFT_S("transfer-encoding"),
+                                    WEFT_S("connection"),     WEFT_S("keep-alive"),
+                                    WEFT_S("upgrade"),        WEFT_S("date"),
+                                    WEFT_S("server"),         WEFT_S("content-type")};
+    for (size_t i = 0; i < WEFT_COUNT_OF(ours); i++)
+        if (weft_str_ieq(name, ours[i]))
+            return true;
+    return false;
+}
+
 static weft_rc check_field(weft_str name, weft_str value)
 {
+    if (field_is_ours(name))
+        return WEFT_EINVAL;
     return field_name_good(name) && field_value_good(value) ? 0 : WEFT_EINVAL;
 }
 

@@ -10,7 +10,7 @@
 #include "http/service.h"
 
 /** X-Request-ID: the client's last one, if it is at most 128 visible characters, else a new one of
- * 16 hex digits; set on the answer, and kept in a slot for weft_request_id(). */
+ * 16 hex digits; set on the answer. */
 WEFT_CHECK weft_rc weft_request_id_before(weft_req *rq);
 
 /** Cross-origin requests (Fetch standard): the configured origin may read answers, preflights are

@@ -108,6 +108,15 @@ static weft_rc stream_head_beyond_the_cap(weft_req *rq)
     return weft_begin(rq, 200, WEFT_S("text/plain"));
 }
 
+static weft_rc sets_ours(weft_req *rq)
+{
+    assert_int_equal(weft_set_header(rq, WEFT_S("Content-Length"), WEFT_S("3")), WEFT_EINVAL);
+    assert_int_equal(weft_set_header(rq, WEFT_S("transfer-encoding"), WEFT_S("gzip")), WEFT_EINVAL);
+    assert_int_equal(weft_text(rq, 99, WEFT_S("no status")), WEFT_EINVAL);
+    assert_int_equal(weft_text(rq, 1000, WEFT_S("no status")), WEFT_EINVAL);
+    return weft_text(rq, 200, WEFT_S("good"));
+}
+
 static const struct seam_route routes[] = {
     DEMO_ROUTES,
     {"GET", "/large-head-stream", large_head_stream},
@@ -117,6 +126,7 @@ static const struct seam_route routes[] = {
     {"GET", "/five-and-five", five_headers_and_five_more},
     {"GET", "/waits-when-over", waits_when_over},
     {"GET", "/not-modified", not_modified},
+    {"GET", "/sets-ours", sets_ours},
     {"GET", "/fails-in-stream", fails_in_stream},
     {"GET", "/head-beyond", head_beyond_the_cap},
     {"GET", "/stream-head-beyond", stream_head_beyond_the_cap},
@@ -371,13 +381,22 @@ static void only_the_first_answer_counts(void **state)
     assert_int_equal(output_count("HTTP/1.1 "), 1);
 }
 
-static void a_failed_answer_takes_its_headers_with_it(void **state)
+static void a_failed_answer_keeps_its_headers(void **state)
 {
     (void)state;
     ask(GET("/five-and-five"));
     assert_true(output_begins("HTTP/1.1 400 "));
-    assert_int_equal(output_count("X-Old: "), 0);
+    assert_int_equal(output_count("X-Old: "), 5); /* what middleware set: CORS, a request id */
     assert_int_equal(output_count("X-New: "), 5);
+}
+
+static void framing_is_not_a_handlers_to_write(void **state)
+{
+    (void)state;
+    ask(GET("/sets-ours"));
+    assert_int_equal(output_count("Content-Length: "), 1);
+    assert_int_equal(output_count("Transfer-Encoding: "), 0);
+    assert_true(ends_with("good"));
 }
 
 static void a_stream_that_fails_half_way_is_broken_off(void **state)
@@ -588,7 +607,8 @@ int main(void)
         H1_TEST(given_bodies_are_released_once),
         H1_TEST(a_deferred_call_cannot_wait),
         H1_TEST(only_the_first_answer_counts),
-        H1_TEST(a_failed_answer_takes_its_headers_with_it),
+        H1_TEST(a_failed_answer_keeps_its_headers),
+        H1_TEST(framing_is_not_a_handlers_to_write),
         H1_TEST(a_stream_that_fails_half_way_is_broken_off),
         H1_TEST(errors_have_a_status),
         H1_TEST(methods_that_a_path_has_not),

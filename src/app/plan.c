@@ -69,8 +69,7 @@ static void add_terms(struct weft_plan *plan, const struct weft_config *config,
         snprintf(term->formula, sizeof(term->formula), "%u workers x %zu", plan->workers,
                  WEFT_ACCESS_LOG_BYTES);
     }
-    if (config->admin_enabled)
-        add_admin_terms(plan);
+    add_admin_terms(plan); /* without a listener too: its loop is the main thread's */
     add_loop_terms(plan, &plan->worker, plan->workers);
     term = add_term(plan, "kernel", plan->connections_max * KERNEL_CONN_BYTES);
     snprintf(term->formula, sizeof(term->formula), "%u connections x %zu, the kernel's own",

@@ -359,6 +359,8 @@ static weft_rc run(struct weft_server *server)
     if (rc != 0) { /* those that run are waited for: they must hear that it is over */
         begin_drain(server);
         cut(server);
+        weft_timer_disarm(&admin->loop.wheel, &server->deadline);
+        weft_loop_unwatch(&admin->loop, &server->signals);
         return rc;
     }
     say_where(server);

@@ -1,0 +1,79 @@
+/* server_test.c - a server from start to end inside of the test: being stopped, and what it plans.
+ */
+#include "unit.h"
+#include "app/server.h"
+#include "io/engine.h"
+#include <pthread.h>
+#include <unistd.h>
+#include <weft/weft.h>
+
+static weft_rc hello(weft_req *rq)
+{
+    return weft_text(rq, 200, WEFT_S("hello"));
+}
+
+static weft_app *make_app(void)
+{
+    weft_app *app = weft_app_new();
+    assert_non_null(app);
+    weft_get(app, "/", hello);
+    weft_app_port(app, 0);
+    weft_app_set(app, "admin.port", "auto");
+    weft_app_set(app, "workers", "2");
+    return app;
+}
+
+/* Stops as soon as there is something to stop, and again, as a handler and a signal may. */
+static void *stop_often(void *arg)
+{
+    weft_app *app = arg;
+    while (atomic_load(&app->server) == NULL)
+        usleep(1000);
+    for (int i = 0; i < 3; i++)
+        weft_app_stop(app);
+    return NULL;
+}
+
+static void stopping_more_than_once_is_stopping(void **state)
+{
+    (void)state;
+    weft_app *app = make_app();
+    pthread_t stopper;
+    alarm(20); /* it used to spin */
+    assert_int_equal(pthread_create(&stopper, NULL, stop_often, app), 0);
+    assert_int_equal(weft_run(app), 0);
+    pthread_join(stopper, NULL);
+    alarm(0);
+    weft_app_free(app);
+}
+
+/* Its loop hears signals and waits for the workers, with or without somebody to answer. */
+static void the_admin_loop_is_always_in_the_plan(void **state)
+{
+    (void)state;
+    weft_app *app = make_app();
+    struct weft_machine machine = {.memory_bytes = (size_t)4 << 30,
+                                   .cgroup_limit_bytes = WEFT_MACHINE_NO_LIMIT,
+                                   .nofile_soft = 1024,
+                                   .nofile_hard = 1024,
+                                   .cpu_count = 1};
+    struct weft_config_errors errors = {0};
+    struct weft_plan_app needs;
+    struct weft_plan with, without;
+    weft_config_defaults(&app->config);
+    assert_int_equal(weft_server_describe(app, &needs), 0);
+    assert_int_equal(weft_plan_make(&with, &app->config, &machine, &needs, &errors), 0);
+    app->config.admin_enabled = false;
+    assert_int_equal(weft_plan_make(&without, &app->config, &machine, &needs, &errors), 0);
+    assert_int_equal(without.total, with.total);
+    weft_app_free(app);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(stopping_more_than_once_is_stopping),
+        cmocka_unit_test(the_admin_loop_is_always_in_the_plan),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -6,7 +6,7 @@
  */
 #include "http/router.h"
 #include "http/regex.h"
-#include "http/route_nodes.h"
+#include "http/route_segs.h"
 #include <endian.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,6 +22,7 @@ struct regex {
 
 struct weft_router {
     struct weft_nodes nodes; /* owned, like all that follows */
+    struct weft_segs segs;   /* the quick way, tried first */
     uint32_t slash;          /* the node where the path "/" ends, or WEFT_NODE_NONE */
     uint32_t regex_count, regex_room;
     struct regex *regexes; /* number i is at [i - 1] */
@@ -65,6 +66,7 @@ void weft_router_destroy(struct weft_router *router)
     free(router->patterns);
     weft_tree_fini(&router->tree);
     weft_nodes_fini(&router->nodes);
+    weft_segs_fini(&router->segs);
     free(router);
 }
 
@@ -222,8 +224,11 @@ weft_rc weft_router_compile(struct weft_router *router)
     if (router->compiled)
         return WEFT_ESTATE;
     weft_rc rc = weft_nodes_init(&router->nodes, &router->tree);
+    if (rc == 0)
+        rc = weft_segs_init(&router->segs, &router->tree);
     if (rc < 0) {
         weft_nodes_fini(&router->nodes);
+        weft_segs_fini(&router->segs);
         return rc;
     }
     weft_tree_fini(&router->tree);
@@ -237,7 +242,7 @@ weft_rc weft_router_compile(struct weft_router *router)
 size_t weft_router_bytes(const struct weft_router *router)
 {
     size_t sum = sizeof(*router) + weft_nodes_bytes(&router->nodes) +
-                 router->regex_room * sizeof(*router->regexes) +
+                 weft_segs_bytes(&router->segs) + router->regex_room * sizeof(*router->regexes) +
                  router->pattern_room * sizeof(struct weft_pattern *);
     for (uint32_t i = 0; i < router->regex_count; i++)
         sum += weft_regex_bytes(router->regexes[i].code);
@@ -387,31 +392,37 @@ static inline enum weft_regex_rc take_param(const struct weft_router *router,
     return WEFT_REGEX_NO;
 }
 
-/* Set bits; x86-64 without extensions has no instruction for it. Most nodes have one method. */
+/* Set bits; x86-64 without extensions has no instruction for it. */
 static inline uint32_t count_bits(uint32_t bits)
 {
-    uint32_t count = 0;
-    for (; bits != 0; bits &= bits - 1)
-        count++;
-    return count;
+    bits -= bits >> 1 & 0x55555555u;
+    bits = (bits & 0x33333333u) + (bits >> 2 & 0x33333333u);
+    return ((bits + (bits >> 4)) & 0x0f0f0f0fu) * 0x01010101u >> 24;
 }
 
-/* The node's route for the method, if it has one. */
-static inline bool take_route(const struct weft_nodes *nodes, const struct weft_node *node,
-                              uint32_t bit, struct weft_match *out)
+/* The route for the method among those of a place, if it has one. */
+static inline bool take_route(const struct weft_node_route *routes, uint32_t allow, uint32_t bit,
+                              struct weft_match *out)
 {
-    out->allow |= node->allow;
-    if ((node->allow & bit) == 0) {
-        if (bit != 1u << WEFT_HEAD || (node->allow & (1u << WEFT_GET)) == 0)
+    out->allow |= allow;
+    if ((allow & bit) == 0) {
+        if (bit != 1u << WEFT_HEAD || (allow & (1u << WEFT_GET)) == 0)
             return false;
         bit = 1u << WEFT_GET; /* RFC 9110 9.3.2: HEAD is GET without the content */
     }
-    const struct weft_node_route *found =
-        &nodes->routes[node->route + count_bits(node->allow & (bit - 1))];
+    uint32_t before = allow & (bit - 1);
+    const struct weft_node_route *found = &routes[before == 0 ? 0 : count_bits(before)];
     out->route = found->route;
     out->pattern = found->pattern;
     out->param_count = found->pattern->param_count;
     return true;
+}
+
+/* The same for a node. */
+static inline bool take_node(const struct weft_nodes *nodes, const struct weft_node *node,
+                             uint32_t bit, struct weft_match *out)
+{
+    return take_route(&nodes->routes[node->route], node->allow, bit, out);
 }
 
 static enum weft_match_rc no_route(struct weft_match *out)
@@ -441,7 +452,7 @@ static enum weft_match_rc walk(const struct weft_router *router,
                     node = &nodes->at[child];
                     continue;
                 }
-            } else if (take_route(nodes, node, bit, out)) {
+            } else if (take_node(nodes, node, bit, out)) {
                 return WEFT_MATCH_OK;
             }
         }
@@ -455,18 +466,13 @@ static enum weft_match_rc walk(const struct weft_router *router,
     }
 }
 
-enum weft_match_rc weft_router_match(const struct weft_router *router,
-                                     struct weft_router_scratch *scratch, enum weft_method method,
-                                     weft_str method_name, weft_str path, struct weft_match *out)
+/* Apart, so that the quick way does not pay for it. */
+__attribute__((noinline)) static enum weft_match_rc walk_nodes(const struct weft_router *router,
+                                                               struct weft_router_scratch *scratch,
+                                                               uint32_t bit, weft_str path,
+                                                               struct weft_match *out)
 {
-    weft_debug_assert(router->compiled);
-    out->allow = 0;
-    out->param_count = 0;
-    uint32_t bit = method_bit(router, method, method_name);
-    if (path.len == 1 && router->slash != WEFT_NODE_NONE && path.ptr[0] == '/' &&
-        take_route(&router->nodes, &router->nodes.at[router->slash], bit, out))
-        return WEFT_MATCH_OK;
-
+    out->allow = 0; /* the walk comes by what the quick way found again */
     char copy[sizeof(uint64_t)] = {0};
     struct walk w = {.text = path.ptr, .text_bytes = path.len, .path = path};
     if (path.len < sizeof(copy)) {
@@ -476,6 +482,26 @@ enum weft_match_rc weft_router_match(const struct weft_router *router,
         w.text_bytes = sizeof(copy);
     }
     return walk(router, scratch, bit, &w, out);
+}
+
+enum weft_match_rc weft_router_match(const struct weft_router *router,
+                                     struct weft_router_scratch *scratch, enum weft_method method,
+                                     weft_str method_name, weft_str path, struct weft_match *out)
+{
+    weft_debug_assert(router->compiled);
+    out->allow = 0;
+    out->param_count = 0;
+    uint32_t bit = method_bit(router, method, method_name);
+    if (path.len == 1 && router->slash != WEFT_NODE_NONE && path.ptr[0] == '/' &&
+        take_node(&router->nodes, &router->nodes.at[router->slash], bit, out))
+        return WEFT_MATCH_OK;
+    if (router->segs.slots) {
+        const struct weft_seg_slot *slot = weft_segs_find(&router->segs, path, out->params);
+        if (slot && take_route(&router->segs.routes[slot->route], slot->allow, bit, out))
+            return WEFT_MATCH_OK;
+    }
+
+    return walk_nodes(router, scratch, bit, path, out);
 }
 
 weft_str weft_router_method_name(const struct weft_router *router, uint32_t bit_index)

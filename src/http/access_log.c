@@ -2,14 +2,25 @@
  * line would cost more than the request. */
 #include "http/middleware.h"
 #include "base/fmt.h"
+#include <errno.h>
 #include <sys/mman.h>
+#include <sys/uio.h>
 #include <unistd.h>
+
+/* Without waiting where the kernel can do that (pipes, files); a terminal is written to as it is.
+ */
+static ssize_t write_now(const char *text, size_t len)
+{
+    struct iovec piece = {(void *)(uintptr_t)text, len};
+    ssize_t n = pwritev2(STDOUT_FILENO, &piece, 1, -1, RWF_NOWAIT);
+    return n < 0 && errno == EOPNOTSUPP ? write(STDOUT_FILENO, text, len) : n;
+}
 
 void weft_access_log_flush(struct weft_access_log *log)
 {
     size_t at = 0;
     while (at < log->len) {
-        ssize_t n = write(STDOUT_FILENO, log->lines + at, log->len - at);
+        ssize_t n = write_now(log->lines + at, log->len - at);
         if (n <= 0)
             break; /* nobody reads: lines are dropped, requests are not held up */
         at += (size_t)n;

@@ -11,6 +11,7 @@
 #include "http/h1.h"
 #include "http/h1_priv.h"
 
+#define DRAIN_HEAD_MS  1000 /* what a head half read has left when the server drains */
 #define BLOCK_ROOM_MIN 1024 /* with less, what is in the block leaves before the next request */
 
 /* ---- the exchange: what a request asks of its protocol ---- */
@@ -429,10 +430,14 @@ static void h1_expired(struct weft_conn *conn)
     }
 }
 
-/* A request under way ends as usual, its answer says close; a head half read has its deadline. */
+/* A request under way ends as usual, its answer says close. A head half read has a moment left: a
+ * client that dribbles must not hold up the end. */
 static void h1_drain(struct weft_conn *conn)
 {
-    (void)conn;
+    struct weft_h1 *h = weft_h1_of(conn);
+    uint64_t soon = conn->loop->now_ms + DRAIN_HEAD_MS;
+    if (h->deadline == WEFT_H1_HEAD_DEADLINE && conn->timer.at_ms > soon)
+        weft_h1_set_deadline(h, WEFT_H1_HEAD_DEADLINE, soon);
 }
 
 const struct weft_protocol weft_h1 = {

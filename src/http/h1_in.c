@@ -30,9 +30,27 @@ void weft_h1_drop_in(struct weft_h1 *h)
         weft_bufs_unref(weft_h1_bufs_of(h), buf);
 }
 
+/* Copies an input behind the last one in the queue, if there is room: a buffer of 8 KiB for each
+ * byte of a client that dribbles would let it take all of them. */
+static bool append_to_last(struct weft_h1 *h, struct weft_input input)
+{
+    struct weft_bufs *bufs = weft_h1_bufs_of(h);
+    if (h->queue_first == WEFT_BUF_NONE)
+        return false;
+    struct weft_buf_info *last = &bufs->infos[h->queue_last];
+    size_t used = (size_t)last->off + last->len;
+    if (input.len > bufs->buffer_bytes - used)
+        return false;
+    memcpy(weft_bufs_at(bufs, h->queue_last) + used, input.ptr, input.len);
+    last->len = (uint16_t)(last->len + input.len);
+    return true;
+}
+
 void weft_h1_enqueue(struct weft_h1 *h, struct weft_input input)
 {
     struct weft_bufs *bufs = weft_h1_bufs_of(h);
+    if (append_to_last(h, input))
+        return;
     weft_bufs_ref(bufs, input.buf);
     struct weft_buf_info *info = &bufs->infos[input.buf];
     info->next = WEFT_BUF_NONE;
@@ -347,5 +365,8 @@ void weft_h1_discard_body(struct weft_h1 *h)
 bool weft_h1_queue_has_room(struct weft_h1 *h)
 {
     const struct weft_bufs *bufs = weft_h1_bufs_of(h);
-    return h->queue_count < WEFT_H1_QUEUE_MAX || weft_bufs_free(bufs) > bufs->pool.slot_count / 2;
+    uint32_t left = weft_bufs_free(bufs), all = bufs->pool.slot_count;
+    if (left <= all / 8) /* what is left is for those who have nothing yet */
+        return h->queue_count == 0 && left > 0;
+    return h->queue_count < WEFT_H1_QUEUE_MAX || left > all / 2;
 }

@@ -4,6 +4,8 @@
 #include "http/service.h"
 #include <unistd.h>
 
+#define SLEEP_MS_MAX ((uint64_t)1 << 40) /* 34 years */
+
 /* ---- life ---- */
 
 void weft_req_init(weft_req *rq, const struct weft_exchange_ops *exchange,
@@ -138,7 +140,7 @@ weft_rc weft_sleep_ms(weft_req *rq, uint64_t ms)
 {
     WEFT_TRY(about_to_wait(rq));
     struct nap nap = {.rq = rq, .timer = {.fire = nap_over}};
-    weft_timer_arm(&rq->loop->wheel, &nap.timer, rq->loop->now_ms + ms);
+    weft_timer_arm(&rq->loop->wheel, &nap.timer, rq->loop->now_ms + WEFT_MIN(ms, SLEEP_MS_MAX));
     weft_rc rc = weft_req_wait(rq, WEFT_WAIT_TIME);
     weft_timer_disarm(&rq->loop->wheel, &nap.timer);
     return rc;
@@ -409,7 +411,17 @@ weft_rc weft_body(weft_req *rq, weft_str *out)
 
 /* ---- the response ---- */
 
-static weft_rc answer(weft_req *rq, int status, weft_str type, enum weft_body_kind kind)
+static bool field_value_good(weft_str value)
+{
+    for (size_t i = 0; i < value.len; i++) {
+        unsigned char c = (unsigned char)value.ptr[i];
+        if ((c < 0x20 && c != '\t') || c == 0x7f)
+            return false;
+    }
+    return true;
+}
+
+static weft_rc set_answer(weft_req *rq, int status, weft_str type, enum weft_body_kind kind)
 {
     if (weft_req_answered(rq))
         return WEFT_ESTATE;
@@ -421,6 +433,12 @@ static weft_rc answer(weft_req *rq, int status, weft_str type, enum weft_body_ki
     return 0;
 }
 
+/* A type may come from a client's own header: what could end the line is refused. */
+static weft_rc answer(weft_req *rq, int status, weft_str type, enum weft_body_kind kind)
+{
+    return field_value_good(type) ? set_answer(rq, status, type, kind) : WEFT_EINVAL;
+}
+
 weft_rc weft_reply(weft_req *rq, int status, weft_str type, weft_str body)
 {
     WEFT_TRY(answer(rq, status, type, WEFT_BODY_MEMORY));
@@ -430,7 +448,9 @@ weft_rc weft_reply(weft_req *rq, int status, weft_str type, weft_str body)
 
 weft_rc weft_text(weft_req *rq, int status, weft_str body)
 {
-    return weft_reply(rq, status, WEFT_S("text/plain"), body);
+    WEFT_TRY(set_answer(rq, status, WEFT_S("text/plain"), WEFT_BODY_MEMORY));
+    rq->body = body;
+    return 0;
 }
 
 weft_rc weft_reply_copy(weft_req *rq, int status, weft_str type, weft_str body)
@@ -512,16 +532,6 @@ static bool field_name_good(weft_str name)
             return false;
     }
     return name.len > 0;
-}
-
-static bool field_value_good(weft_str value)
-{
-    for (size_t i = 0; i < value.len; i++) {
-        unsigned char c = (unsigned char)value.ptr[i];
-        if ((c < 0x20 && c != '\t') || c == 0x7f)
-            return false;
-    }
-    return true;
 }
 
 /* Framing and what stands in every head is Weft's to write: a second one would be ambiguous. */

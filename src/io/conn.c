@@ -403,7 +403,10 @@ static weft_rc tcp_continue(struct weft_conn *conn)
     }
     if (conn->file_left == 0)
         return 0;
-    return (weft_rc)send_file(conn);
+    weft_rc rc = (weft_rc)send_file(conn);
+    if (rc == 0)
+        file_mode(conn, false); /* receives want a blocking socket under io_uring */
+    return rc;
 }
 
 static weft_rc tcp_send(struct weft_conn *conn)

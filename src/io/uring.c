@@ -39,12 +39,13 @@ enum kind {
     KIND_IGNORE,
 };
 
-#define KIND_SHIFT   56
-#define PAYLOAD      ((1ull << KIND_SHIFT) - 1)
-#define SQ_ENTRIES   512
-#define CQ_ENTRIES   4096
-#define BUFFER_GROUP 0
-#define CQES_MAX     128
+#define KIND_SHIFT    56
+#define PAYLOAD       ((1ull << KIND_SHIFT) - 1)
+#define SQ_ENTRIES    512
+#define CQ_ENTRIES    4096
+#define RECV_PAUSE_MS 1
+#define BUFFER_GROUP  0
+#define CQES_MAX      128
 
 struct uring_backend {
     struct io_uring ring;
@@ -278,6 +279,20 @@ static void finish_detach(struct weft_engine *engine, uint32_t index)
     engine->events->detached(engine->ctx, index);
 }
 
+/* No buffer is free, or a file is on its way and the socket non-blocking for it: trying again at
+ * once would spin. A timer stands in for the receive, which is armed anew when it ends. */
+static void pause_recv(struct weft_engine *engine, uint32_t index)
+{
+    static const struct __kernel_timespec pause = {.tv_nsec = RECV_PAUSE_MS * 1000000};
+    struct weft_slot *slot = &engine->slots[index];
+    if ((slot->io & IO_ARMED) || !(slot->io & (IO_STREAM | IO_ONCE)))
+        return;
+    struct io_uring_sqe *sqe = entry(engine);
+    io_uring_prep_timeout(sqe, (struct __kernel_timespec *)(uintptr_t)&pause, 0, 0);
+    io_uring_sqe_set_data64(sqe, slot_tag(engine, KIND_RECV, index));
+    slot->io |= IO_ARMED;
+}
+
 static void on_recv(struct weft_engine *engine, uint32_t index, int res, uint32_t flags)
 {
     struct uring_backend *b = engine->backend;
@@ -298,9 +313,10 @@ static void on_recv(struct weft_engine *engine, uint32_t index, int res, uint32_
         engine->events->received(engine->ctx, index, res, buf);
         if (slot->generation != generation)
             slot = NULL;
-    } else if (res == -ENOBUFS) {
-        weft_count(engine->counters, WEFT_COUNTER_RECV_NOBUFS);
-    } else if (res != -ECANCELED) {
+    } else if (res == -ENOBUFS || res == -EAGAIN) {
+        weft_count_add(engine->counters, WEFT_COUNTER_RECV_NOBUFS, res == -ENOBUFS);
+        pause_recv(engine, index);
+    } else if (res != -ECANCELED && res != -ETIME) {
         slot->io &= (uint8_t) ~(IO_STREAM | IO_ONCE);
         engine->events->received(engine->ctx, index, res, WEFT_BUF_NONE);
         slot = NULL; /* over: nothing to arm */

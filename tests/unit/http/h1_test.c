@@ -112,6 +112,7 @@ static weft_rc sets_ours(weft_req *rq)
 {
     assert_int_equal(weft_set_header(rq, WEFT_S("Content-Length"), WEFT_S("3")), WEFT_EINVAL);
     assert_int_equal(weft_set_header(rq, WEFT_S("transfer-encoding"), WEFT_S("gzip")), WEFT_EINVAL);
+    assert_int_equal(weft_reply(rq, 200, WEFT_S("a\r\nX: y"), WEFT_S("split")), WEFT_EINVAL);
     assert_int_equal(weft_text(rq, 99, WEFT_S("no status")), WEFT_EINVAL);
     assert_int_equal(weft_text(rq, 1000, WEFT_S("no status")), WEFT_EINVAL);
     return weft_text(rq, 200, WEFT_S("good"));

@@ -6,7 +6,8 @@
  * one is tried: so the longest static prefix wins, /users/me before /users/{name} before everything
  * below a shorter prefix. HEAD is served by a GET route where no HEAD route stands at that place.
  *
- * Bound: a match visits each node of the tree once at most, runs each regular expression once at
+ * Bound: a match looks at each segment once (route_segs.h); where that does not settle it, it
+ * visits each node of the tree once at most, runs each regular expression once at
  * most, within its limits, and compares each byte of a pattern once at most.
  *
  * Lifetime: process. add until compile, match after it.

@@ -1,0 +1,45 @@
+"""Nothing per request, nothing per connection: heap calls of the whole process, all libraries included."""
+import os
+import struct
+import sys
+import tempfile
+import unittest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'e2e'))
+import weft  # noqa: E402
+
+COUNTER = os.path.join(os.path.dirname(os.path.abspath(weft.BIN)), 'bench', 'heapcount.so')
+ROUTES = ('/', '/json', '/user/7', '/efficient', '/health', '/nothing')
+KINDS = 5  # malloc, calloc, realloc, free, aligned
+
+
+class HeapCalls(unittest.TestCase):
+    def requests(self, server, connections):
+        for _ in range(connections):
+            with server.conn() as conn:
+                for route in ROUTES:
+                    self.assertIn(conn.ask(route).status, (200, 404))
+
+    def test_requests_and_connections_make_none(self):
+        """shows RT-09, HC-19, MC-12: after a warm-up no heap call, for no request and no accept."""
+        if not os.path.exists(COUNTER):
+            self.skipTest('%s is not built' % COUNTER)
+        with tempfile.NamedTemporaryFile() as counts:
+            counts.write(bytes(8 * KINDS))
+            counts.flush()
+            env = {'LD_PRELOAD': COUNTER, 'HEAPCOUNT_FILE': counts.name}
+            with weft.Server('--workers', '2', env=env) as server:
+                self.requests(server, 50)
+                before = self.read(counts.name)
+                self.assertGreater(sum(before), 0)  # the start makes some: the counter counts
+                self.requests(server, 500)
+                self.assertEqual(self.read(counts.name), before)
+
+    @staticmethod
+    def read(path):
+        with open(path, 'rb') as file:
+            return struct.unpack('%dQ' % KINDS, file.read(8 * KINDS))
+
+
+if __name__ == '__main__':
+    unittest.main()

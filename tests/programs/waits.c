@@ -1,0 +1,52 @@
+/* waits.c - a server for tests/e2e/offload_test.py: handlers that block, and answers by the book.
+ */
+#include <weft/weft.h>
+#include <unistd.h>
+
+static void block(void *arg)
+{
+    usleep(*(useconds_t *)arg * 1000);
+}
+
+static weft_rc blocking(weft_req *rq)
+{
+    useconds_t ms = (useconds_t)weft_query_u64(rq, WEFT_S("ms"), 100);
+    WEFT_TRY(weft_offload(rq, block, &ms));
+    return weft_text(rq, 200, WEFT_S("blocked"));
+}
+
+static weft_rc hello(weft_req *rq)
+{
+    return weft_text(rq, 200, WEFT_S("hello"));
+}
+
+static weft_rc headers(weft_req *rq)
+{
+    WEFT_TRY(weft_set_header(rq, WEFT_S("X-One"), WEFT_S("1")));
+    WEFT_TRY(weft_set_header(rq, WEFT_S("X-Two"), WEFT_S("two words")));
+    return weft_reply(rq, 201, WEFT_S("application/x-test"), WEFT_S("made"));
+}
+
+static weft_rc missing(weft_req *rq)
+{
+    return weft_text(rq, 404, WEFT_S("File not found"));
+}
+
+static weft_rc begun(weft_req *rq)
+{
+    WEFT_TRY(weft_begin(rq, 200, WEFT_S("text/plain")));
+    WEFT_TRY(weft_write(rq, WEFT_S("one ")));
+    WEFT_TRY(weft_printf(rq, "%s", "two"));
+    return weft_end(rq);
+}
+
+int main(int argc, char **argv)
+{
+    weft_app *app = weft_app_new();
+    weft_get(app, "/", hello);
+    weft_get(app, "/block", blocking);
+    weft_get(app, "/headers", headers);
+    weft_get(app, "/missing", missing);
+    weft_get(app, "/begun", begun);
+    return weft_main(app, argc, argv);
+}

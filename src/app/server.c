@@ -396,6 +396,8 @@ static bool left_behind(const struct weft_server *server)
 /* Address space and descriptors; after a cut that left tasks behind the process just ends. */
 static void tear_down(struct weft_server *server)
 {
+    free(server->metrics);
+    free(server->names);
     if (left_behind(server))
         return; /* also the pool's threads: joining them would wait for the call, however long */
     for (uint32_t i = 0; i <= server->plan->workers; i++) {
@@ -411,8 +413,6 @@ static void tear_down(struct weft_server *server)
     }
     weft_offload_destroy(server->offload);
     weft_app_free(server->admin_app);
-    free(server->metrics);
-    free(server->names);
     if (server->signal_fd >= 0)
         close(server->signal_fd);
     if (server->root_fd >= 0)

@@ -46,6 +46,12 @@ static bool append_to_last(struct weft_h1 *h, struct weft_input input)
     return true;
 }
 
+/* The last buffers are for those who have nothing yet. */
+static bool few_left(const struct weft_bufs *bufs)
+{
+    return weft_bufs_free(bufs) <= bufs->pool.slot_count / 8;
+}
+
 void weft_h1_enqueue(struct weft_h1 *h, struct weft_input input)
 {
     struct weft_bufs *bufs = weft_h1_bufs_of(h);
@@ -62,7 +68,7 @@ void weft_h1_enqueue(struct weft_h1 *h, struct weft_input input)
         bufs->infos[h->queue_last].next = input.buf;
     h->queue_last = input.buf;
     h->queue_count++;
-    if (h->queue_count == QUEUE_PAUSE)
+    if (h->queue_count == QUEUE_PAUSE || few_left(bufs))
         weft_conn_recv(&h->conn, WEFT_RECV_OFF);
 }
 
@@ -366,7 +372,8 @@ bool weft_h1_queue_has_room(struct weft_h1 *h)
 {
     const struct weft_bufs *bufs = weft_h1_bufs_of(h);
     uint32_t left = weft_bufs_free(bufs), all = bufs->pool.slot_count;
-    if (left <= all / 8) /* what is left is for those who have nothing yet */
+    bool its_body = h->requesting && h->body != WEFT_H1_BODY_DONE;
+    if (!its_body && few_left(bufs))
         return h->queue_count == 0 && left > 0;
     return h->queue_count < WEFT_H1_QUEUE_MAX || left > all / 2;
 }

@@ -344,6 +344,8 @@ static void h1_bytes(struct weft_conn *conn, struct weft_input input)
     if (h->in_task && h->rq.task != NULL && h->rq.wait == WEFT_WAIT_RECV) {
         weft_h1_set_in(h, input);
         weft_req_resume(&h->rq, 0);
+    } else if (h->closing && !weft_h1_reading(h)) {
+        h->close_how = WEFT_CLOSE_LINGER; /* nothing behind the last answer is looked at */
     } else if (h->in_task || conn->sending || h->in.len > 0) {
         if (weft_h1_queue_has_room(h)) {
             weft_h1_enqueue(h, input);

@@ -372,8 +372,7 @@ bool weft_h1_queue_has_room(struct weft_h1 *h)
 {
     const struct weft_bufs *bufs = weft_h1_bufs_of(h);
     uint32_t left = weft_bufs_free(bufs), all = bufs->pool.slot_count;
-    bool its_body = h->requesting && h->body != WEFT_H1_BODY_DONE;
-    if (!its_body && few_left(bufs))
+    if (!weft_h1_reading(h) && few_left(bufs))
         return h->queue_count == 0 && left > 0;
     return h->queue_count < WEFT_H1_QUEUE_MAX || left > all / 2;
 }

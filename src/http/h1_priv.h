@@ -52,6 +52,12 @@ static inline struct weft_h1 *weft_h1_of_req(const weft_req *rq)
     return rq->stream;
 }
 
+/* Is what arrives the body of a request that its handler may yet read? */
+static inline bool weft_h1_reading(const struct weft_h1 *h)
+{
+    return h->in_task && h->requesting && h->body != WEFT_H1_BODY_DONE;
+}
+
 static inline void weft_h1_consume(struct weft_h1 *h, size_t bytes)
 {
     h->in.ptr += bytes;

@@ -1,5 +1,5 @@
-/* route_segs.c - walking by segments; see route_segs.h. Text is read sixteen bytes at a time and
- * never past the path: what begins in its last sixteen bytes is read from a copy with zeros behind.
+/* route_segs.c - see route_segs.h: looking a path up. What looks roundabout here is there so that
+ * it compiles to moves where a branch would be as good as random. No byte beyond the path is read.
  */
 #include "http/route_segs.h"
 #include <endian.h>
@@ -7,20 +7,10 @@
 #include <emmintrin.h>
 #endif
 
-#define BLOCK 64u /* bytes whose slashes fit into one mask */
-#define WIDE  16u /* bytes read at a time */
-#define LOW_7 0x7f7f7f7f7f7f7f7fu
-
-/* Ones for the first n bytes of two little-endian words. */
-#define ONES(n) ((n) >= 8 ? ~(uint64_t)0 : ((uint64_t)1 << (8 * (n) % 64)) - 1)
-#define EACH(word)                                                                                 \
-    {                                                                                              \
-        word(0), word(1), word(2), word(3), word(4), word(5), word(6), word(7), word(8), word(9),  \
-            word(10), word(11), word(12), word(13), word(14), word(15), word(16)                   \
-    }
-#define LOW(n)  ONES(n)
-#define HIGH(n) ((n) > 8 ? ONES((n)-8) : 0)
-static const uint64_t keep_low[WIDE + 1] = EACH(LOW), keep_high[WIDE + 1] = EACH(HIGH);
+#define WORD_BYTES  ((size_t)8)
+#define BLOCK_BYTES ((size_t)64) /* slashes are looked for in blocks: one bit per byte */
+#define LOW_BITS    0x0101010101010101u
+#define LOW7_BITS   0x7f7f7f7f7f7f7f7fu
 
 static inline uint64_t load(const char *at)
 {
@@ -29,151 +19,163 @@ static inline uint64_t load(const char *at)
     return le64toh(word);
 }
 
-/* Bit i: byte i is a slash. */
-static inline uint64_t slashes_of_word(uint64_t word)
+/* All ones when the condition holds. The compiler is not told what the value can be, or it would
+ * make the branch that is to be avoided. */
+static inline uint64_t ones_if(bool condition)
 {
-    uint64_t x = word ^ (0x0101010101010101u * '/');
-    uint64_t zeros = ~(((x & LOW_7) + LOW_7) | x | LOW_7); /* the high bit of each zero byte */
-    return ((zeros >> 7) * 0x0102040810204080u) >> 56;
+    uint64_t mask = 0 - (uint64_t)condition;
+    __asm__("" : "+r"(mask));
+    return mask;
 }
 
-static inline uint64_t slashes_of(const char *at)
-{
-#if defined(__SSE2__)
-    __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)at);
-    return (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(bytes, _mm_set1_epi8('/')));
-#else
-    return slashes_of_word(load(at)) | slashes_of_word(load(at + 8)) << 8;
-#endif
-}
-
-/* Those of the first 64 bytes, without a branch: where the path is shorter, its last bytes are
- * looked at several times. len: WIDE at least. */
-static inline uint64_t slashes_first(const char *text, size_t len)
+/* A bit for each slash in the 64 bytes from `from`. Eight bytes may be read, however short it is.
+ */
+static uint64_t slashes(const char *path, size_t len, size_t from)
 {
     uint64_t mask = 0;
-    for (size_t i = 0; i < BLOCK; i += WIDE) {
-        size_t at = WEFT_MIN(i, len - WIDE);
-        mask |= slashes_of(text + at) << at;
+    size_t room = WEFT_MAX(len, WORD_BYTES);
+    size_t end = WEFT_MIN(len, from + BLOCK_BYTES);
+    for (size_t at = from; at < end; at += WORD_BYTES) {
+        size_t over = at + WORD_BYTES > room ? at + WORD_BYTES - room : 0;
+        uint64_t x = (load(path + at - over) >> (8 * over)) ^ (LOW_BITS * '/');
+        uint64_t zero = ~(((x & LOW7_BITS) + LOW7_BITS) | x | LOW7_BITS); /* exact: high bits */
+        mask |= ((zero >> 7) * 0x0102040810204080u >> 56) << (at - from);
     }
     return mask;
 }
 
-/* Those from a later multiple of 64 on; few paths are that long. */
-static uint64_t slashes_later(weft_str path, size_t base)
+/* The same for the first 64: most paths end there. Four loads whatever the length, each moved back
+ * to where it is inside the path. */
+static inline uint64_t first_slashes(const char *path, size_t len)
 {
-    uint64_t mask = 0;
-    for (size_t at = base; at < WEFT_MIN(path.len, base + BLOCK); at++)
-        mask |= (uint64_t)(path.ptr[at] == '/') << (at - base);
-    return mask;
+#if defined(__SSE2__)
+    const size_t step = sizeof(__m128i);
+    if (WEFT_LIKELY(len >= step)) {
+        const __m128i slash = _mm_set1_epi8('/');
+        uint64_t mask = 0;
+        for (size_t i = 0; i < BLOCK_BYTES; i += step) {
+            size_t at = WEFT_MIN(i, len - step);
+            __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)(path + at));
+            uint64_t found = (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(bytes, slash));
+            mask |= found >> (i - at) << i;
+        }
+        return mask;
+    }
+#endif
+    return slashes(path, len, 0);
 }
 
 /* The end of the path ends a segment too. */
-static inline uint64_t end_bit(size_t len, size_t base)
+static inline uint64_t end_bit(size_t len, size_t from)
 {
-    return len - base < BLOCK ? (uint64_t)1 << (len - base) : 0;
+    return len - from < BLOCK_BYTES ? (uint64_t)1 << (len - from) : 0;
 }
 
-struct walk {
-    const char *path;  /* borrowed */
-    const char *tail;  /* `cut` bytes before the copy of the path's end: what is at cut or behind is
-                        * read from there */
-    size_t cut, start; /* start: of the segment, behind its slash */
-    weft_str *params;  /* the next one */
-    uint32_t state;
-};
-
-static inline const struct weft_seg_slot *slot_at(const struct weft_segs *segs, uint32_t state)
+/* Where to go from `state` with the segment path[end - len, end); *out_param: it is the value of a
+ * parameter. That is a jump: at most places it always goes the same way.
+ *  key  its last eight bytes, or all of it and zeros */
+static inline const struct weft_seg_state *step(const struct weft_segs *segs,
+                                                const struct weft_seg_state *state,
+                                                const char *path, size_t end, size_t len,
+                                                uint64_t key, bool *out_param)
 {
-    return (const void *)((const char *)segs->slots + state);
+    uint64_t is_long = ones_if(len > WORD_BYTES);
+    uint64_t head = load(path + ((end - len) & is_long)) & is_long; /* path + 0 can be read, too */
+    uint64_t hash = weft_seg_hash(key, head, len);
+    const struct weft_seg_word *word = &state->words[hash >> state->shift & state->mask];
+    uint64_t differ = (word->key ^ key) | (word->head ^ head) | (word->len ^ len);
+    if (WEFT_UNLIKELY(len > 2 * WORD_BYTES) && differ == 0)
+        differ = memcmp(segs->texts + word->text, path + end - len, len) != 0;
+    *out_param = differ != 0;
+    return differ == 0 ? word->next : state->param;
 }
 
-/* owner == state ? yes : no. Left to itself, the compiler makes a jump of it, which nothing can
- * foresee: half of the time of a match. */
-static inline uint32_t choose(uint32_t owner, uint32_t state, uint32_t yes, uint32_t no)
+static bool are_numbers(const struct weft_seg_state *state, const weft_str *params)
 {
-#if defined(__x86_64__)
-    __asm__("cmpl %[state], %[owner]\n\tcmovne %[no], %[yes]"
-            : [yes] "+r"(yes)
-            : [owner] "r"(owner), [state] "r"(state), [no] "r"(no)
-            : "cc");
-    return yes;
-#else
-    return no ^ ((yes ^ no) & (0u - (uint32_t)(owner == state)));
-#endif
-}
-
-/* One segment. Everything here is data: no branch but the one at the end, which seldom goes there.
- *  returns  false: nothing leads on */
-static inline bool step(const struct weft_segs *segs, struct walk *w, size_t end)
-{
-    size_t len = end - w->start;
-    const char *text = (w->start < w->cut ? w->path : w->tail) + w->start;
-    size_t kept = WEFT_MIN(len, WIDE);
-    uint64_t low = load(text) & keep_low[kept], high = load(text + 8) & keep_high[kept];
-    uint64_t hash = weft_seg_hash(segs, low, high, len);
-    uint32_t byte = ((uint32_t)(hash >> 32) ^ segs->shifts[(uint32_t)hash & segs->shift_mask]) &
-                    segs->symbol_mask;
-    const struct weft_seg_symbol *symbol = (const void *)((const char *)segs->symbols + byte);
-    uint64_t differs = (symbol->low ^ low) | (symbol->high ^ high) | (symbol->len ^ len);
-
-    uint32_t id = symbol->id & (0u - (uint32_t)(differs == 0));
-
-    const char *row = (const char *)segs->slots + id; /* known before the state is */
-    const struct weft_seg_slot *own = slot_at(segs, w->state),
-                               *other = (const void *)(row + w->state);
-    *w->params = weft_str_make(w->path + w->start, len);
-    w->params += other->owner != w->state;
-    w->state = choose(other->owner, w->state, other->next, own->next);
-    w->start = end + 1;
-    return w->state != WEFT_SEG_DEAD;
-}
-
-static inline bool steps(const struct weft_segs *segs, struct walk *w, uint64_t mask, size_t base)
-{
-    for (; mask != 0; mask &= mask - 1)
-        if (!step(segs, w, base + (unsigned)__builtin_ctzll(mask)))
+    uint64_t natural;
+    int64_t integer;
+    for (uint32_t i = 0; (state->u64s | state->i64s) >> i != 0; i++) {
+        if ((state->u64s >> i & 1) != 0 && weft_str_to_u64(params[i], &natural) < 0)
             return false;
+        if ((state->i64s >> i & 1) != 0 && weft_str_to_i64(params[i], &integer) < 0)
+            return false;
+    }
     return true;
 }
 
-static WEFT_COLD const struct weft_seg_slot *find_later(const struct weft_segs *segs,
-                                                        struct walk *w, size_t len)
+/* A path of less than a word, as a word. */
+static inline uint64_t short_text(weft_str path)
 {
-    for (size_t base = BLOCK; base <= len; base += BLOCK) {
-        uint64_t mask = slashes_later(weft_str_make(w->path, len), base) | end_bit(len, base);
-        bool empty = (mask & 1) != 0 && w->start == base;
-        if (empty || (mask & mask << 1) != 0 || !steps(segs, w, mask, base))
-            return NULL;
-    }
-    return slot_at(segs, w->state);
+    uint64_t word = 0;
+    for (size_t i = path.len; i-- > 0;)
+        word = word << 8 | (unsigned char)path.ptr[i];
+    return htole64(word);
 }
 
-const struct weft_seg_slot *weft_segs_find(const struct weft_segs *segs, weft_str path,
-                                           weft_str *params)
+/* The key of a segment (weft_seg_word): its last eight bytes, or all of it. */
+static inline uint64_t key_of(const char *text, size_t start, size_t end)
 {
-    char tail[2 * WIDE] = {0}; /* the path's end, or all of it */
-    struct walk w = {
-        .path = path.ptr, .tail = tail, .start = 1, .params = params, .state = segs->root};
-    uint64_t mask;
-    if (WEFT_LIKELY(path.len >= WIDE)) {
-        w.cut = path.len - WIDE;
-        w.tail = (const char *)((uintptr_t)tail - w.cut);
-        memcpy(tail, path.ptr + w.cut, WIDE);
-        mask = slashes_first(path.ptr, path.len);
-    } else {
-        if (path.len >= 8) {
-            memcpy(tail + path.len - 8, path.ptr + path.len - 8, 8);
-            memcpy(tail, path.ptr, 8);
-        } else if (path.len > 0) {
-            memcpy(tail, path.ptr, path.len);
-        }
-        mask = slashes_of(tail);
+    size_t len = end - start;
+    if (WEFT_LIKELY(end >= WORD_BYTES))
+        return load(text + end - WORD_BYTES) >> (8 * (WORD_BYTES - WEFT_MIN(len, WORD_BYTES)));
+    return load(text) >> (8 * start) & (((uint64_t)1 << (8 * len)) - 1);
+}
+
+static inline const struct weft_node_route *route_of(const struct weft_segs *segs,
+                                                     const struct weft_seg_state *state,
+                                                     enum weft_method method,
+                                                     const weft_str *params)
+{
+    uint32_t place = state->places[method];
+    if (place == 0 || ((state->u64s | state->i64s) != 0 && !are_numbers(state, params)))
+        return NULL;
+    return &segs->routes[state->route + place - 1];
+}
+
+const struct weft_node_route *weft_segs_find(const struct weft_segs *segs, enum weft_method method,
+                                             weft_str path, weft_str *params)
+{
+    const struct weft_seg_state *state = segs->states;
+    size_t len = path.len;
+    if (WEFT_UNLIKELY(len < 2 || len > WEFT_SEGS_PATH_MAX || path.ptr[0] != '/' ||
+                      method >= WEFT_METHOD_OTHER))
+        return NULL;
+    uint64_t copy;
+    const char *text = path.ptr;
+    if (len < WORD_BYTES) {
+        copy = short_text(path);
+        text = (const char *)&copy;
     }
-    mask |= end_bit(path.len, 0);
-    if ((mask & 1) == 0 || (mask & mask << 1) != 0) /* empty segments: seldom, and not here */
-        return NULL;
-    if (!steps(segs, &w, mask & ~(uint64_t)1, 0))
-        return NULL;
-    return WEFT_LIKELY(path.len < BLOCK) ? slot_at(segs, w.state) : find_later(segs, &w, path.len);
+    weft_str *param = params;
+    size_t block = 0, start = 1;
+    uint64_t ends = first_slashes(text, len) | end_bit(len, 0);
+    if ((ends & ends >> 1) != 0)
+        return NULL;  /* an empty segment */
+    ends &= ends - 1; /* the slash that begins the path */
+    for (;;) {
+        if (WEFT_UNLIKELY(ends == 0)) {
+            do {
+                block += BLOCK_BYTES;
+                ends = slashes(text, len, block) | end_bit(len, block);
+            } while (ends == 0);
+            if ((ends & ends >> 1) != 0 || block + (size_t)__builtin_ctzll(ends) == start)
+                return NULL;
+        }
+        size_t end = block + (size_t)__builtin_ctzll(ends);
+        ends &= ends - 1;
+        *param = weft_str_make(path.ptr + start, end - start);
+        if (state->words != NULL) {
+            bool is_param;
+            state = step(segs, state, text, end, end - start, key_of(text, start, end), &is_param);
+            param += is_param;
+        } else {
+            state = state->param;
+            param++;
+        }
+        if (WEFT_UNLIKELY(state == NULL))
+            return NULL;
+        if (end == len)
+            return route_of(segs, state, method, params);
+        start = end + 1;
+    }
 }

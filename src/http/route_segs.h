@@ -1,17 +1,15 @@
-/* route_segs.h - the quick way to a route: one step per segment, without a branch per step.
+/* route_segs.h - the quick way to a route: one step per segment.
  *
- * Most routes are made of whole segments only: texts of 16 bytes at most, and {x}. Of these a
- * second form is made. All texts that occur as a segment are numbered (symbols; a perfect hash). A
- * state per place in the tree of segments has a row in one array of slots; row and symbol added up
- * give the slot to look at, and its owner tells whether it is of that row (rows lie between each
- * other, a "double array"). The look-ups of symbols do not wait for each other, the steps between
- * states are two loads and a comparison each, and which way a step goes is data and not a jump:
- * what costs most in a walk down a tree is that the processor cannot guess where it goes.
+ * The nodes (route_nodes.h) can do everything, but byte by byte, with jumps that no predictor can
+ * foresee. Most routes are made of whole segments only: words, {x}, {x:u64} and {x:i64}. Of these a
+ * second form is made, a trie of segments. All ends of segments are found first, by looking for
+ * slashes in 16 bytes at a time. A state then finds a word in a table of its own, without
+ * collisions, in one probe; what is no word of its is the parameter. The hash of a word does not
+ * depend on the state, so the hashes of all segments do not wait for each other.
  *
- * It only ever takes the first choice of each place. If that ends at a route, this route is the
- * router's answer; if not, nothing is known and the nodes (route_nodes.h) are asked. For that, a
- * place where something may go before {x} that has no row entry of its own (numbers, text before a
- * parameter, long text) has no way for parameters here.
+ * It only ever takes the first choice of each place. If that ends at a route with the method, this
+ * is the router's answer; if not, nothing is known and the nodes are asked: also for a number that
+ * is none, for an empty segment, and behind a place where text may stand before a parameter.
  *
  * Lifetime: process.
  * Threads:  immutable once made.
@@ -20,61 +18,61 @@
 #ifndef WEFT_HTTP_ROUTE_SEGS_H
 #define WEFT_HTTP_ROUTE_SEGS_H
 
+#include "http/method.h"
 #include "http/route_nodes.h"
 
-#define WEFT_SEG_TEXT_MAX  16u                    /* bytes of a symbol's text */
-#define WEFT_SEG_PARAM_MAX (WEFT_PARAMS_MAX - 1u) /* so that a step may always write one more */
-#define WEFT_SEG_DEAD      0u                     /* the state that nothing leads out of */
+#define WEFT_SEGS_PATH_MAX 512u /* bytes; longer paths are left to the nodes */
 
-/* At a state's own place: where a parameter leads, and what ends here. Behind it, by symbol: where
- * that text leads. States and symbols are counted in bytes of slots, so that they just add up. */
-struct weft_seg_slot {
-    uint32_t owner; /* state; plus WEFT_SEG_OWN at its own place; 0: not used */
-    uint32_t next;  /* state */
-    uint32_t allow; /* as in weft_node */
-    uint32_t route;
-};
-#define WEFT_SEG_OWN 1u /* what has no symbol looks there, and is not to find a text's way */
+struct weft_seg_state;
 
-struct weft_seg_symbol {
-    uint64_t low, high; /* little-endian words, zeros behind the text */
-    uint32_t len;
-    uint32_t id;     /* in bytes of slots; 0: no symbol here */
-    uint64_t unused; /* a size that is a power of two: 32 */
+/* A word, little-endian: its last eight bytes, or all of it and zeros; and, of more than eight, the
+ * first eight, else 0. Up to 16 bytes that is all of it. */
+struct weft_seg_word {
+    uint64_t key;
+    uint64_t head;
+    const struct weft_seg_state *next;
+    uint32_t len;  /* 0 in a slot that holds no word */
+    uint32_t text; /* of words above 16 bytes: where in texts[] */
 };
+
+struct weft_seg_state {
+    const struct weft_seg_word *words;  /* borrowed: in the table; NULL: none here */
+    const struct weft_seg_state *param; /* what is no word leads there; NULL: nowhere */
+    uint32_t route;                     /* what ends here: its first route in routes[] */
+    uint16_t mask;                      /* of slots in words[], less one */
+    uint8_t shift;                      /* hash to slot, before the mask */
+    uint8_t u64s;                       /* bit per parameter: {x:u64} */
+    uint8_t i64s;                       /* bit per parameter: {x:i64} */
+    uint8_t places[WEFT_METHOD_OTHER];  /* per method: from 1, its route behind `route`; 0: none */
+};
+_Static_assert(sizeof(struct weft_seg_state) <= WEFT_CACHE_LINE, "one line per state");
 
 struct weft_segs {
-    struct weft_seg_slot *slots; /* owned; NULL: there is no quick way with these routes */
-    struct weft_seg_symbol *symbols;
-    uint32_t *shifts; /* per bucket: makes the hash perfect; in bytes of symbols */
-    struct weft_node_route *routes;
-    uint64_t low_mix, high_mix;
-    uint32_t root; /* state */
-    uint32_t shift_mask;
-    uint32_t symbol_mask; /* in bytes */
-    uint32_t slot_count, route_count;
+    struct weft_seg_state *states;  /* owned; [0] is before the first segment */
+    struct weft_seg_word *words;    /* owned: the tables of all states */
+    struct weft_node_route *routes; /* owned */
+    char *texts;                    /* owned */
+    uint32_t state_count, word_count, route_count, text_bytes;
 };
 
-/** The hash of a segment: all bits of it depend on all bytes. */
-static inline uint64_t weft_seg_hash(const struct weft_segs *segs, uint64_t low, uint64_t high,
-                                     uint64_t len)
-{
-    uint64_t a = low ^ segs->low_mix, b = (high + len) ^ segs->high_mix;
-    return (uint64_t)((unsigned __int128)a * b >> 64) ^ (a * b);
-}
-
-/** Make them from a tree; routes that do not suit are left out, and so is the whole where it would
- *  take too much memory.
+/** Make them from a tree.
  *  returns  0, WEFT_ENOMEM (*out is to be given to fini then too) */
 WEFT_CHECK weft_rc weft_segs_init(struct weft_segs *out, const struct weft_tree *tree);
 void weft_segs_fini(struct weft_segs *segs);
-
 size_t weft_segs_bytes(const struct weft_segs *segs);
 
-/** Where the first choices lead.
- *  params   room for WEFT_PARAMS_MAX; written: slices of the path
- *  returns  the state's slot, borrowed from segs; NULL: ask the nodes */
-const struct weft_seg_slot *weft_segs_find(const struct weft_segs *segs, weft_str path,
-                                           weft_str *params);
+/** Find the route of a path, or say nothing.
+ *  path     as weft_router_match() gets it
+ *  params   room for WEFT_PARAMS_MAX; undefined where the answer is NULL
+ *  returns  the route, borrowed; NULL: ask the nodes */
+const struct weft_node_route *weft_segs_find(const struct weft_segs *segs, enum weft_method method,
+                                             weft_str path, weft_str *params);
+
+/** The hash of a word. All states have the same, so that it need not wait for the state, but each
+ *  looks at other bits of it: at those that tell its own words apart. */
+static inline uint64_t weft_seg_hash(uint64_t key, uint64_t head, uint64_t len)
+{
+    return ((key ^ (head << 29 | head >> 35)) + len) * 0x9e3779b97f4a7c15u;
+}
 
 #endif

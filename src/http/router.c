@@ -400,29 +400,25 @@ static inline uint32_t count_bits(uint32_t bits)
     return ((bits + (bits >> 4)) & 0x0f0f0f0fu) * 0x01010101u >> 24;
 }
 
-/* The route for the method among those of a place, if it has one. */
-static inline bool take_route(const struct weft_node_route *routes, uint32_t allow, uint32_t bit,
-                              struct weft_match *out)
+static inline void take_found(const struct weft_node_route *found, struct weft_match *out)
 {
-    out->allow |= allow;
-    if ((allow & bit) == 0) {
-        if (bit != 1u << WEFT_HEAD || (allow & (1u << WEFT_GET)) == 0)
-            return false;
-        bit = 1u << WEFT_GET; /* RFC 9110 9.3.2: HEAD is GET without the content */
-    }
-    uint32_t before = allow & (bit - 1);
-    const struct weft_node_route *found = &routes[before == 0 ? 0 : count_bits(before)];
     out->route = found->route;
     out->pattern = found->pattern;
     out->param_count = found->pattern->param_count;
-    return true;
 }
 
-/* The same for a node. */
-static inline bool take_node(const struct weft_nodes *nodes, const struct weft_node *node,
-                             uint32_t bit, struct weft_match *out)
+/* The route of a node for the method, if it has one. */
+static inline bool take_route(const struct weft_nodes *nodes, const struct weft_node *node,
+                              uint32_t bit, struct weft_match *out)
 {
-    return take_route(&nodes->routes[node->route], node->allow, bit, out);
+    out->allow |= node->allow;
+    if ((node->allow & bit) == 0) {
+        if (bit != 1u << WEFT_HEAD || (node->allow & (1u << WEFT_GET)) == 0)
+            return false;
+        bit = 1u << WEFT_GET; /* RFC 9110 9.3.2: HEAD is GET without the content */
+    }
+    take_found(&nodes->routes[node->route + count_bits(node->allow & (bit - 1))], out);
+    return true;
 }
 
 static enum weft_match_rc no_route(struct weft_match *out)
@@ -452,7 +448,7 @@ static enum weft_match_rc walk(const struct weft_router *router,
                     node = &nodes->at[child];
                     continue;
                 }
-            } else if (take_node(nodes, node, bit, out)) {
+            } else if (take_route(nodes, node, bit, out)) {
                 return WEFT_MATCH_OK;
             }
         }
@@ -472,7 +468,6 @@ __attribute__((noinline)) static enum weft_match_rc walk_nodes(const struct weft
                                                                uint32_t bit, weft_str path,
                                                                struct weft_match *out)
 {
-    out->allow = 0; /* the walk comes by what the quick way found again */
     char copy[sizeof(uint64_t)] = {0};
     struct walk w = {.text = path.ptr, .text_bytes = path.len, .path = path};
     if (path.len < sizeof(copy)) {
@@ -493,14 +488,13 @@ enum weft_match_rc weft_router_match(const struct weft_router *router,
     out->param_count = 0;
     uint32_t bit = method_bit(router, method, method_name);
     if (path.len == 1 && router->slash != WEFT_NODE_NONE && path.ptr[0] == '/' &&
-        take_node(&router->nodes, &router->nodes.at[router->slash], bit, out))
+        take_route(&router->nodes, &router->nodes.at[router->slash], bit, out))
         return WEFT_MATCH_OK;
-    if (router->segs.slots) {
-        const struct weft_seg_slot *slot = weft_segs_find(&router->segs, path, out->params);
-        if (slot && take_route(&router->segs.routes[slot->route], slot->allow, bit, out))
-            return WEFT_MATCH_OK;
+    const struct weft_node_route *found = weft_segs_find(&router->segs, method, path, out->params);
+    if (found) {
+        take_found(found, out);
+        return WEFT_MATCH_OK;
     }
-
     return walk_nodes(router, scratch, bit, path, out);
 }
 

@@ -94,7 +94,7 @@ static void expect(const struct fixture *f, const char *path_z, const char *rout
     }
     assert_int_equal(rc, WEFT_MATCH_OK);
     assert_string_equal((const char *)m.route, route_z);
-    char seen[512] = "";
+    char seen[640] = "";
     for (uint32_t i = 0; i < m.param_count; i++) {
         size_t len = strlen(seen);
         (void)snprintf(seen + len, sizeof(seen) - len, "%s%.*s", i > 0 ? "|" : "",
@@ -227,6 +227,59 @@ static void texts_of_every_length(void **state)
         other[i + 1] = '~'; /* the last byte */
         expect(&f, other, NULL, NULL);
     }
+    drop(&f);
+}
+
+/* Both forms of the routes, at the edges of words, blocks and tables (route_segs.h). */
+static void segments_of_every_length(void **state)
+{
+    (void)state;
+    const char *patterns[] = {"/{a}/word", "/{a}/{b}", "/{a}/{b}/t",
+                              "/long-word-of-23-bytes-/{n:u64}", "/long-word-of-23-bytes-"};
+    struct fixture f = make(patterns, WEFT_COUNT_OF(patterns));
+    ready(&f);
+    for (int len = 1; len < 510; len += len < 140 ? 1 : 51) {
+        char path[640], params[640];
+        memset(path, 'x', sizeof(path));
+        path[0] = '/';
+        (void)snprintf(params, sizeof(params), "%.*s", len, path + 1);
+        (void)snprintf(path + len + 1, 8, "/word");
+        expect(&f, path, "/{a}/word", params);
+        (void)snprintf(path + len + 1, 8, "/wore");
+        (void)snprintf(params + len, 8, "|wore");
+        expect(&f, path, "/{a}/{b}", params);
+        (void)snprintf(path + len + 1, 8, "/wore/t");
+        expect(&f, path, "/{a}/{b}/t", params);
+        (void)snprintf(path + len + 1, 8, "//t");
+        expect(&f, path, NULL, NULL);
+        (void)snprintf(path + len + 1, 8, "/");
+        expect(&f, path, NULL, NULL);
+    }
+    expect(&f, "/long-word-of-23-bytes-", "/long-word-of-23-bytes-", "");
+    expect(&f, "/long-word-of-23-bytes-/7", "/long-word-of-23-bytes-/{n:u64}", "7");
+    expect(&f, "/long-word-of-23-bytes-/x", "/{a}/{b}", "long-word-of-23-bytes-|x");
+    expect(&f, "/long-word-0f-23-bytes-/7", "/{a}/{b}", "long-word-0f-23-bytes-|7");
+    drop(&f);
+}
+
+static void words_without_number(void **state)
+{
+    (void)state;
+    enum { COUNT = 1000 };
+    static char patterns[COUNT][32];
+    struct fixture f = make(NULL, 0);
+    for (int i = 0; i < COUNT; i++) {
+        (void)snprintf(patterns[i], sizeof(patterns[i]), "/%s/word%d", i % 5 == 0 ? "few" : "many",
+                       i);
+        assert_int_equal(add(&f, WEFT_GET, patterns[i]), 0);
+    }
+    assert_int_equal(add(&f, WEFT_GET, "/many/{x}"), 0);
+    assert_int_equal(add(&f, WEFT_GET, "/few/{x}"), 0);
+    ready(&f);
+    for (int i = 0; i < COUNT; i++)
+        expect(&f, patterns[i], patterns[i], "");
+    expect(&f, "/many/word1000", "/many/{x}", "word1000");
+    expect(&f, "/few/word1", "/few/{x}", "word1");
     drop(&f);
 }
 
@@ -515,6 +568,8 @@ int main(void)
         cmocka_unit_test(the_longest_prefix_wins),
         cmocka_unit_test(going_back_restores_params),
         cmocka_unit_test(texts_of_every_length),
+        cmocka_unit_test(segments_of_every_length),
+        cmocka_unit_test(words_without_number),
         cmocka_unit_test(more_children_than_labels),
         cmocka_unit_test(methods),
         cmocka_unit_test(mistakes_are_named),

@@ -126,7 +126,6 @@ struct weft_req {
     struct weft_match match;
     struct weft_field fields_inline[WEFT_FIELDS_IN_PLACE];
     _Alignas(16) unsigned char slots[WEFT_SLOTS_BYTES_MAX];
-    void *pump; /* borrowed: state of a body source, for the layer that set it */
 };
 
 /** Make a request ready for a new message; fields and head are the protocol's to fill. */

@@ -240,7 +240,7 @@ static bool fill_table(struct maker *m, const struct state *s)
         if (slot->len != 0)
             return false;
         *slot = word;
-        slot->text = at; /* for now: link_words() knows the rest */
+        slot->text = at; /* link_words() fills in the rest */
     }
     return true;
 }

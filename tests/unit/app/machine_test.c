@@ -1,54 +1,19 @@
 /* machine_test.c - cgroup limits, read from fixture trees as containers and hosts show them. */
 #include "unit.h"
+#include "fixture.h"
 #include "app/machine.h"
-#include <ftw.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <sched.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 
-static char root[64]; /* a fresh directory for each test */
 static struct weft_machine machine;
-
-/* Writes a file below the root, and the directories on the way to it. */
-static void put(const char *path_z, const char *text_z)
-{
-    char path[512];
-    snprintf(path, sizeof(path), "%s%s", root, path_z);
-    for (char *at = path + strlen(root) + 1; (at = strchr(at, '/')) != NULL; at++) {
-        *at = '\0';
-        (void)mkdir(path, 0700); /* it may be there already */
-        *at = '/';
-    }
-    FILE *file = fopen(path, "we");
-    assert_non_null(file);
-    assert_true(fputs(text_z, file) >= 0);
-    assert_int_equal(fclose(file), 0);
-}
 
 static int make_root(void **state)
 {
-    (void)state;
-    snprintf(root, sizeof(root), "/tmp/weft-machine-XXXXXX");
-    if (!mkdtemp(root))
+    if (fixture_make(state) != 0)
         return -1;
     put("/proc/meminfo", "MemTotal:       1048576 kB\nMemFree:         1000 kB\n");
     return 0;
-}
-
-static int remove_one(const char *path_z, const struct stat *st, int type, struct FTW *ftw)
-{
-    (void)st;
-    (void)type;
-    (void)ftw;
-    return remove(path_z);
-}
-
-static int remove_root(void **state)
-{
-    (void)state;
-    return nftw(root, remove_one, 8, FTW_DEPTH | FTW_PHYS);
 }
 
 /* The limit found, and the end of the name of the file that says so. */
@@ -227,7 +192,7 @@ static void descriptors_go_to_the_hard_limit(void **state)
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &now), 0);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, make_root, remove_root)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, make_root, fixture_remove)
 
 int main(void)
 {

@@ -16,8 +16,9 @@
 struct weft_machine {
     size_t memory_bytes;       /* physical; 0: unknown */
     size_t cgroup_limit_bytes; /* the lowest on the way up; WEFT_MACHINE_NO_LIMIT */
-    char cgroup_source[2 * WEFT_MACHINE_PATH_BYTES]; /* the file that says so; "" without a limit */
-    uint64_t nofile_soft;                            /* RLIMIT_NOFILE as it was found */
+    char cgroup_source[2 * WEFT_MACHINE_PATH_BYTES +
+                       64]; /* the file that says so; "" without a limit */
+    uint64_t nofile_soft;   /* RLIMIT_NOFILE as it was found */
     uint64_t nofile_hard;
     uint32_t cpu_count;                   /* entries of cpus, at least 1 */
     uint16_t cpus[WEFT_MACHINE_CPUS_MAX]; /* the affinity mask at start, ascending */

@@ -49,7 +49,7 @@ static bool append_to_last(struct weft_h1 *h, struct weft_input input)
 /* The last buffers are for those who have nothing yet. */
 static bool few_left(const struct weft_bufs *bufs)
 {
-    return weft_bufs_free(bufs) <= bufs->pool.slot_count / 8;
+    return weft_bufs_free(bufs) <= bufs->pool.free.limit / 8;
 }
 
 void weft_h1_enqueue(struct weft_h1 *h, struct weft_input input)
@@ -371,7 +371,7 @@ void weft_h1_discard_body(struct weft_h1 *h)
 bool weft_h1_queue_has_room(struct weft_h1 *h)
 {
     const struct weft_bufs *bufs = weft_h1_bufs_of(h);
-    uint32_t left = weft_bufs_free(bufs), all = bufs->pool.slot_count;
+    uint32_t left = weft_bufs_free(bufs), all = bufs->pool.free.limit;
     if (!weft_h1_reading(h) && few_left(bufs))
         return h->queue_count == 0 && left > 0;
     return h->queue_count < WEFT_H1_QUEUE_MAX || left > all / 2;

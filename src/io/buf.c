@@ -32,7 +32,7 @@ void weft_bufs_fini(struct weft_bufs *bufs)
 {
     if (bufs->infos == NULL)
         return;
-    weft_account_unmap(bufs->account, bufs->infos, infos_bytes(bufs->pool.slot_count));
+    weft_account_unmap(bufs->account, bufs->infos, infos_bytes(bufs->pool.free.limit));
     weft_pool_fini(&bufs->pool);
     *bufs = (struct weft_bufs){0};
 }

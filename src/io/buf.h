@@ -56,13 +56,13 @@ static inline void weft_bufs_ref(struct weft_bufs *bufs, uint16_t id)
 /** Is a buffer left for a request that wants to keep the one its head lies in? */
 static inline bool weft_bufs_spare(const struct weft_bufs *bufs)
 {
-    return bufs->pool.free_count > 0 || bufs->pool.fresh < bufs->pool.slot_count;
+    return bufs->pool.free.count > 0 || bufs->pool.free.fresh < bufs->pool.free.limit;
 }
 
 /** Buffers that nobody has taken; those lent to the kernel count as taken. */
 static inline uint32_t weft_bufs_free(const struct weft_bufs *bufs)
 {
-    return bufs->pool.free_count + (bufs->pool.slot_count - bufs->pool.fresh);
+    return bufs->pool.free.count + (bufs->pool.free.limit - bufs->pool.free.fresh);
 }
 
 /** Drop a reference; the last one hands the buffer back, to the kernel first if it wants one. */

@@ -299,7 +299,7 @@ void weft_loop_unwatch(struct weft_loop *loop, struct weft_watch *watch)
 void weft_loop_watched(struct weft_loop *loop, uint64_t token, uint32_t revents)
 {
     uint32_t index = (uint32_t)token;
-    weft_assert(index < loop->watches.slot_count);
+    weft_assert(index < loop->watches.free.limit);
     struct weft_watch *watch = entry_at(loop, index)->watch;
     if (watch == NULL || token_of(loop, index) != token)
         return; /* taken back a moment ago */

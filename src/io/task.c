@@ -127,11 +127,16 @@ weft_rc weft_tasks_init(struct weft_tasks *tasks, struct weft_account *account, 
         weft_account_release(account, weft_tasks_bytes(stack_bytes, waiting_max));
         return WEFT_ENOMEM;
     }
-    tasks->count = count;
     account->unit_bytes = tasks->stack_bytes;
     tasks->stacks = stacks;
-    tasks->free_list = (uint32_t *)(void *)list;
+    tasks->free = (struct weft_lifo){.list = (uint32_t *)(void *)list, .limit = count};
     return 0;
+}
+
+/* The list's page is touched with the first stack. */
+static size_t list_touched(const struct weft_tasks *tasks)
+{
+    return list_bytes(tasks->free.fresh);
 }
 
 void weft_tasks_fini(struct weft_tasks *tasks)
@@ -139,54 +144,101 @@ void weft_tasks_fini(struct weft_tasks *tasks)
     if (tasks->stacks == NULL)
         return;
     weft_assert(tasks->waiting == 0);
+    size_t pages = 0, count = tasks->free.limit;
+    for (uint32_t i = 0; i < tasks->free.fresh; i++)
+        pages += task_at(tasks, i)->pages;
 #if defined(WEFT_TSAN)
-    for (uint32_t i = 0; i < tasks->fresh; i++)
+    for (uint32_t i = 0; i < tasks->free.fresh; i++)
         __tsan_destroy_fiber(task_at(tasks, i)->fiber);
 #endif
-    munmap(tasks->free_list, list_bytes(tasks->count));
-    munmap(tasks->stacks, tasks->count * stride(tasks));
-    weft_account_commit(tasks->account, -(ptrdiff_t)(tasks->fresh * tasks->stack_bytes));
-    weft_account_release(tasks->account,
-                         tasks->count * tasks->stack_bytes + list_bytes(tasks->count));
+    weft_account_commit(tasks->account,
+                        -(ptrdiff_t)(pages * WEFT_PAGE_BYTES + list_touched(tasks)));
+    munmap(tasks->free.list, list_bytes(count));
+    munmap(tasks->stacks, count * stride(tasks));
+    weft_account_release(tasks->account, count * tasks->stack_bytes + list_bytes(count));
     *tasks = (struct weft_tasks){0};
 }
 
 /* A stack never used before becomes readable and writable: its guard stays PROT_NONE. */
-static struct weft_task *take_fresh(struct weft_tasks *tasks)
+static bool open_stack(struct weft_tasks *tasks, uint32_t index)
 {
-    uint32_t index = tasks->fresh;
     char *stack = tasks->stacks + index * stride(tasks) + WEFT_TASK_GUARD_BYTES;
     if (mprotect(stack, tasks->stack_bytes, PROT_READ | PROT_WRITE) != 0)
-        return NULL;
-    tasks->fresh++;
-    weft_account_commit(tasks->account, (ptrdiff_t)tasks->stack_bytes);
-    struct weft_task *task = task_at(tasks, index);
-    task->index = index;
+        return false;
+    size_t list = list_bytes(index + 1) - list_bytes(index);
+    weft_account_commit(tasks->account, (ptrdiff_t)list);
+    atomic_store_explicit(&tasks->fresh, index + 1, memory_order_release);
 #if defined(WEFT_TSAN)
-    task->fiber = __tsan_create_fiber(0);
+    task_at(tasks, index)->fiber = __tsan_create_fiber(0);
 #endif
-    return task;
+    return true;
+}
+
+/* Pages from the top of its stack down to `sp` are in use: book those that were not yet. */
+static void book(struct weft_tasks *tasks, struct weft_task *task, const void *sp)
+{
+    size_t deep = (size_t)((char *)(task + 1) - (const char *)sp);
+    uint32_t pages = (uint32_t)(WEFT_ALIGN_UP(deep, WEFT_PAGE_BYTES) / WEFT_PAGE_BYTES);
+    if (pages <= task->pages)
+        return;
+    weft_account_commit(tasks->account, (ptrdiff_t)((pages - task->pages) * WEFT_PAGE_BYTES));
+    task->pages = pages;
 }
 
 static struct weft_task *take(struct weft_tasks *tasks)
 {
-    struct weft_task *task = NULL;
-    if (tasks->free_count > 0)
-        task = task_at(tasks, tasks->free_list[--tasks->free_count]);
-    else if (tasks->fresh < tasks->count)
-        task = take_fresh(tasks);
-    if (task != NULL)
-        weft_account_use(tasks->account, tasks->stack_bytes);
-    else
+    uint32_t fresh = tasks->free.fresh;
+    uint32_t index = weft_lifo_take(&tasks->free);
+    if (WEFT_UNLIKELY(index == fresh) && !open_stack(tasks, index)) {
+        tasks->free.fresh = fresh;
+        index = WEFT_LIFO_NONE;
+    }
+    if (index == WEFT_LIFO_NONE) {
         weft_account_refuse(tasks->account);
+        return NULL;
+    }
+    struct weft_task *task = task_at(tasks, index);
+    task->index = index; /* a stack that was given back reads as zero */
+    book(tasks, task, task);
+    weft_account_use(tasks->account, tasks->stack_bytes);
     return task;
 }
 
 static void put(struct weft_tasks *tasks, struct weft_task *task)
 {
     task->magic = 0;
-    tasks->free_list[tasks->free_count++] = task->index;
+    weft_lifo_put(&tasks->free, task->index);
     weft_account_unuse(tasks->account, tasks->stack_bytes);
+}
+
+/* How deep a stack went between two waits is not known: all of its pages are handed back. */
+static size_t give_back(struct weft_tasks *tasks, uint32_t index)
+{
+    struct weft_task *task = task_at(tasks, index);
+    size_t bytes = task->pages * WEFT_PAGE_BYTES;
+#if defined(WEFT_TSAN)
+    void *fiber = task->fiber;
+#endif
+    char *stack = tasks->stacks + index * stride(tasks) + WEFT_TASK_GUARD_BYTES;
+    if (bytes == 0 || madvise(stack, tasks->stack_bytes, MADV_DONTNEED) != 0)
+        return 0;
+    weft_account_commit(tasks->account, -(ptrdiff_t)bytes);
+#if defined(WEFT_TSAN)
+    task->fiber = fiber;
+#endif
+    return bytes;
+}
+
+size_t weft_tasks_trim(struct weft_tasks *tasks, size_t bytes_max)
+{
+    size_t released = 0;
+    while (released < bytes_max) {
+        uint32_t index = weft_lifo_still(&tasks->free);
+        if (index == WEFT_LIFO_NONE)
+            break;
+        released += give_back(tasks, index);
+    }
+    return released;
 }
 
 /* Told to the sanitizers around every change of stack; nothing in a plain build. */
@@ -278,6 +330,7 @@ SWITCHES weft_rc weft_task_wait(struct weft_tasks *tasks)
     tasks->waiting++;
     void *fake = NULL;
     to_worker(tasks, &fake);
+    book(tasks, task, __builtin_frame_address(0));
     weft_task_switch(&task->sp, tasks->worker_sp);
     in_task(tasks, fake);
     return task->resumed;

@@ -14,6 +14,7 @@
 #define WEFT_IO_TASK_H
 
 #include "mem/budget.h"
+#include "mem/lifo.h"
 
 #define WEFT_TASK_GUARD_BYTES ((size_t)64 << 10)
 
@@ -23,6 +24,7 @@ typedef void weft_task_fn(void *arg);
 struct weft_task {
     uint32_t magic;
     uint32_t index; /* in the pool */
+    uint32_t pages; /* of its stack that are booked; 0 when they were given back */
     void *sp;       /* saved stack pointer while it waits */
     weft_task_fn *fn;
     void *arg;       /* borrowed until fn returns */
@@ -35,13 +37,11 @@ struct weft_task {
 };
 
 struct weft_tasks {
-    char *stacks;           /* owned: one reservation, guard below each stack */
-    size_t stack_bytes;     /* usable bytes of each, whole pages */
-    uint32_t count;         /* stacks, one kept back for tasks that do not wait */
-    _Atomic uint32_t fresh; /* stacks [fresh, count) were never used */
-    uint32_t free_count;
+    char *stacks;              /* owned: one reservation, guard below each stack */
+    size_t stack_bytes;        /* usable bytes of each, whole pages */
+    struct weft_lifo free;     /* owned: its list is a mapping; one stack more than may wait */
+    _Atomic uint32_t fresh;    /* free.fresh, for reports from other threads */
     uint32_t waiting;          /* tasks that wait now */
-    uint32_t *free_list;       /* owned: mapped with the stacks */
     struct weft_task *current; /* running now, NULL on the worker's own stack */
     void *worker_sp;           /* the worker's own stack while a task runs */
     struct weft_account *account;
@@ -75,7 +75,7 @@ WEFT_CHECK weft_rc weft_task_wait(struct weft_tasks *tasks);
 /** Would weft_task_wait() be refused now? */
 static inline bool weft_tasks_full(const struct weft_tasks *tasks)
 {
-    return tasks->free_count == 0 && tasks->fresh == tasks->count;
+    return tasks->free.count == 0 && tasks->free.fresh == tasks->free.limit;
 }
 
 /** From the worker's stack: go on with a task that waits; returns when it waits again or is done.
@@ -85,6 +85,20 @@ void weft_task_resume(struct weft_tasks *tasks, struct weft_task *task, weft_rc 
 /** Call fn(arg) on the worker's own, large stack from a task (or plainly when already there): for
  *  libraries that need more stack than a task has. fn may not wait. */
 void weft_task_on_worker(struct weft_tasks *tasks, void (*fn)(void *), void *arg);
+
+/** A window ends: stacks that were free all through it may be trimmed (mem/lifo.h). */
+static inline void weft_tasks_age(struct weft_tasks *tasks)
+{
+    weft_lifo_age(&tasks->free);
+}
+
+static inline bool weft_tasks_still(const struct weft_tasks *tasks)
+{
+    return weft_lifo_still_count(&tasks->free) > 0;
+}
+
+/** Hand back the pages of stacks that lay still, about bytes_max of them; returns bytes. */
+size_t weft_tasks_trim(struct weft_tasks *tasks, size_t bytes_max);
 
 /** Deepest use of any stack so far, in bytes, by the pages it touched (a scan: for reports). */
 size_t weft_tasks_high_water(const struct weft_tasks *tasks);

@@ -186,7 +186,7 @@ static void uring_close(struct weft_engine *engine)
     engine->bufs->lend = NULL;
     /* The kernel's buffers are free again: hand each back to the pool. */
     uint32_t lent = b->lent;
-    for (uint32_t id = 0; id < engine->bufs->pool.fresh && lent > 0; id++) {
+    for (uint32_t id = 0; id < engine->bufs->pool.free.fresh && lent > 0; id++) {
         if (engine->bufs->infos[id].refs == 1) {
             weft_bufs_unref(engine->bufs, (uint16_t)id);
             lent--;

@@ -28,8 +28,10 @@ size_t weft_chunks_bytes(size_t elastic)
 {
     size_t bytes = elastic;
     for (size_t i = 0; i < WEFT_CHUNK_CLASSES;
-         i++) /* the free lists are touched as chunks come back */
-        bytes += WEFT_ALIGN_UP(class_count(elastic, i) * sizeof(uint32_t), WEFT_PAGE_BYTES);
+         i++) { /* what lies beside the chunks of each class */
+        size_t count = class_count(elastic, i);
+        bytes += weft_pool_bytes(chunk_bytes[i], count) - count * chunk_bytes[i];
+    }
     return bytes;
 }
 
@@ -57,12 +59,12 @@ void weft_chunks_fini(struct weft_chunks *chunks)
     *chunks = (struct weft_chunks){0};
 }
 
-size_t weft_chunks_trim(struct weft_chunks *chunks)
+size_t weft_chunks_committed(const struct weft_chunks *chunks)
 {
-    size_t released = 0;
+    size_t bytes = 0;
     for (size_t i = 0; i < WEFT_CHUNK_CLASSES; i++)
-        released += weft_pool_trim(&chunks->pools[i]);
-    return released;
+        bytes += chunks->pools[i].committed;
+    return bytes;
 }
 
 /* The smallest class that holds `bytes`, and no smaller than what the arena has grown to. */
@@ -84,10 +86,8 @@ static size_t pick_class(const struct weft_arena *arena, size_t bytes)
  */
 static void make_way(struct weft_chunks *chunks, size_t bytes)
 {
-    const struct weft_account *account = chunks->account;
     for (size_t i = WEFT_CHUNK_CLASSES; i-- > 0;)
-        while (atomic_load_explicit(&account->committed, memory_order_relaxed) + bytes >
-                   chunks->elastic &&
+        while (weft_chunks_committed(chunks) + bytes > chunks->elastic &&
                weft_pool_release(&chunks->pools[i]) > 0)
             ;
 }
@@ -99,7 +99,7 @@ static bool grow(struct weft_arena *arena, size_t bytes)
     if (size < bytes + HEADER_BYTES || size > arena->cap - arena->held)
         return false;
     struct weft_pool *pool = &arena->source->pools[class];
-    if (!weft_pool_has_dirty(pool))
+    if (!weft_pool_has_warm(pool))
         make_way(arena->source, size);
     uint32_t index = weft_pool_take(pool);
     if (index == WEFT_POOL_NONE)

@@ -65,8 +65,8 @@ static inline void weft_chunks_unreserve(struct weft_chunks *chunks, size_t cap)
     chunks->promised -= cap;
 }
 
-/** Hand the pages of chunks that nobody holds back to the system; returns bytes. */
-size_t weft_chunks_trim(struct weft_chunks *chunks);
+/** Bytes of chunks that are touched, held or free. */
+size_t weft_chunks_committed(const struct weft_chunks *chunks);
 
 static inline void weft_arena_init(struct weft_arena *arena, struct weft_chunks *source, size_t cap)
 {

@@ -25,6 +25,8 @@ struct weft_account {
     _Atomic size_t used;
     _Atomic size_t peak; /* highest `used` */
     _Atomic uint64_t refused;
+    _Atomic uint64_t takes; /* times that something was taken, and given back */
+    _Atomic uint64_t puts;
     struct weft_ledger *ledger; /* borrowed: outlives the account */
 };
 
@@ -65,9 +67,17 @@ WEFT_CHECK
 weft_rc weft_account_map(struct weft_account *account, size_t bytes, void **out);
 void weft_account_unmap(struct weft_account *account, void *memory, size_t bytes);
 
-/** Book bytes in use. Owner only: a relaxed load and store. */
+/* A count with one writer: a relaxed load and store. */
+static inline void weft_account_tick(_Atomic uint64_t *count)
+{
+    atomic_store_explicit(count, atomic_load_explicit(count, memory_order_relaxed) + 1,
+                          memory_order_relaxed);
+}
+
+/** Book bytes in use. Owner only. */
 static inline void weft_account_use(struct weft_account *account, size_t bytes)
 {
+    weft_account_tick(&account->takes);
     size_t now = atomic_load_explicit(&account->used, memory_order_relaxed) + bytes;
     atomic_store_explicit(&account->used, now, memory_order_relaxed);
     if (now > atomic_load_explicit(&account->peak, memory_order_relaxed))
@@ -76,6 +86,7 @@ static inline void weft_account_use(struct weft_account *account, size_t bytes)
 
 static inline void weft_account_unuse(struct weft_account *account, size_t bytes)
 {
+    weft_account_tick(&account->puts);
     size_t now = atomic_load_explicit(&account->used, memory_order_relaxed);
     weft_debug_assert(now >= bytes);
     atomic_store_explicit(&account->used, now - bytes, memory_order_relaxed);
@@ -83,8 +94,7 @@ static inline void weft_account_unuse(struct weft_account *account, size_t bytes
 
 static inline void weft_account_refuse(struct weft_account *account)
 {
-    uint64_t now = atomic_load_explicit(&account->refused, memory_order_relaxed);
-    atomic_store_explicit(&account->refused, now + 1, memory_order_relaxed);
+    weft_account_tick(&account->refused);
 }
 
 /** Book pages touched (bytes > 0) or given back to the system (< 0). Owner only. */

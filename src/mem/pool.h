@@ -1,29 +1,44 @@
-/* pool.h - fixed-size slots for one worker, addressed by index.
+/* pool.h - fixed-size slots for one worker, addressed by index or by handle.
+ *
+ * A handle is an index and the generation of its slot, so that one kept too long is told from the
+ * slot's next user. Inside Weft an index does: who takes also puts.
  *
  * Lifetime: worker. init reserves address space for every slot; a page is committed when a slot on
  *           it is first taken, and handed back by trim. The pool never grows past slot_count.
  * Threads:  the owner worker only; the account may be read from anywhere.
- * Memory:   weft_pool_bytes(slot_bytes, slot_count) at worst, reserved from the account at init.
+ * Memory:   weft_pool_bytes(slot_bytes, slot_count) at worst, reserved from the account at init:
+ *           the slots, and 8 bytes and a bit beside each.
  */
 #ifndef WEFT_MEM_POOL_H
 #define WEFT_MEM_POOL_H
 
 #include "base/base.h"
 #include "mem/budget.h"
+#include "mem/lifo.h"
 
-#define WEFT_POOL_NONE UINT32_MAX /* "no slot": the pool is full */
+#define WEFT_POOL_NONE WEFT_LIFO_NONE /* "no slot": the pool is full */
+
+/* Bits of a slot's tag; the generation is what is above them. */
+#define WEFT_POOL_OUT   1u /* taken */
+#define WEFT_POOL_WARM  2u /* all of its pages are committed */
+#define WEFT_POOL_COUNT 4u /* one generation */
+
+struct weft_handle {
+    uint32_t index;
+    uint32_t generation;
+};
 
 struct weft_pool {
-    uint32_t magic;      /* WEFT_POOL_MAGIC while alive, 0 after fini */
-    uint32_t slot_bytes; /* rounded up to 16, so that a small slot does not pay a cache line */
-    uint32_t slot_count; /* fixed at init */
-    uint32_t fresh;      /* slots [fresh, slot_count) were never taken since init or trim */
-    uint32_t free_count; /* entries in free_list */
-    uint32_t clean;      /* the oldest of those whose pages were given back to the system */
-    uint32_t used;       /* slots out now */
-    char *slots;         /* owned: one mapping, slots first, free_list behind them */
-    uint32_t *free_list; /* indexes given back, newest last */
-    size_t reserved;     /* bytes that it reserved itself: 0 where the caller did */
+    uint32_t magic;        /* WEFT_POOL_MAGIC while alive, 0 after fini */
+    uint32_t slot_bytes;   /* rounded up to 16, so that a small slot does not pay a cache line */
+    struct weft_lifo free; /* its list lies behind the slots */
+    uint32_t *tags;        /* per slot: generation, WARM, OUT */
+    uint64_t *touched;     /* a bit per page of slots: committed */
+    char *slots;           /* owned: one mapping of slots, bits, list and tags */
+    uint32_t used;         /* slots out now */
+    uint32_t misused;      /* puts of what was not out, since init */
+    size_t committed;      /* bytes of pages of slots that are touched */
+    size_t reserved;       /* bytes that it reserved itself: 0 where the caller did */
     struct weft_account *account; /* borrowed: outlives the pool */
 };
 
@@ -53,7 +68,7 @@ void weft_pool_fini(struct weft_pool *pool);
  *  slot_bytes is a multiple of 64. */
 static inline void *weft_pool_at(const struct weft_pool *pool, uint32_t index)
 {
-    weft_debug_assert(index < pool->fresh);
+    weft_debug_assert(index < pool->free.fresh);
     return pool->slots + (size_t)index * pool->slot_bytes;
 }
 
@@ -67,21 +82,71 @@ static inline uint32_t weft_pool_index(const struct weft_pool *pool, const void 
  *           caller sheds load, it does not wait or fall back to malloc */
 WEFT_CHECK
 uint32_t weft_pool_take(struct weft_pool *pool);
+
+/** Give a slot back. What is not out (a second put, an index that never was) is left alone and
+ *  counted in `misused`; a checked build traps. */
 void weft_pool_put(struct weft_pool *pool, uint32_t index);
 
-/** Hand the pages of one free slot back to the system: the one that was free longest. Only for
- * pools whose slots are whole pages. returns  bytes handed back; 0: no free slot has pages, or the
- * kernel said no */
-size_t weft_pool_release(struct weft_pool *pool);
+/* ---- by handle ---- */
 
-/** Does a take touch new pages, or is a slot free that has its pages still? */
-static inline bool weft_pool_has_dirty(const struct weft_pool *pool)
+/** Is there a slot of that index, and is it out? */
+static inline bool weft_pool_is_out(const struct weft_pool *pool, uint32_t index)
 {
-    return pool->free_count > pool->clean;
+    return index < pool->free.fresh && (pool->tags[index] & WEFT_POOL_OUT) != 0;
 }
 
-/** Hand the pages of an empty pool back to the system; a pool in use is left alone.
- *  returns  bytes of slots handed back (0 when nothing was) */
-size_t weft_pool_trim(struct weft_pool *pool);
+/** The handle of a slot that is out. */
+static inline struct weft_handle weft_pool_handle(const struct weft_pool *pool, uint32_t index)
+{
+    weft_assert(weft_pool_is_out(pool, index));
+    return (struct weft_handle){index, pool->tags[index] / WEFT_POOL_COUNT};
+}
+
+/** The slot behind a handle; NULL when it was put since, or never was. A generation comes again
+ *  after 2^30 uses of one slot. */
+static inline void *weft_pool_get(const struct weft_pool *pool, struct weft_handle handle)
+{
+    bool ours = weft_pool_is_out(pool, handle.index) &&
+                pool->tags[handle.index] / WEFT_POOL_COUNT == handle.generation;
+    return ours ? weft_pool_at(pool, handle.index) : NULL;
+}
+
+/** Give back by handle.
+ *  returns  0; WEFT_ESTALE: it was put before (nothing happens, counted in `misused`); a checked
+ *           build traps */
+WEFT_CHECK weft_rc weft_pool_return(struct weft_pool *pool, struct weft_handle handle);
+
+/* ---- back to the system ---- */
+
+/** A window of the owner's choosing ends: what was free all through it may be trimmed. Twice in a
+ *  row makes that all that is free now. */
+static inline void weft_pool_age(struct weft_pool *pool)
+{
+    weft_lifo_age(&pool->free);
+}
+
+/** Hand back pages on which no slot is out, as far as a free slot on them lay still for a whole
+ *  window; the others stay with the pool. Slots keep their generation.
+ *  bytes_max  stop when about so many have gone back
+ *  returns    bytes handed back. Call again while weft_pool_still() says so */
+size_t weft_pool_trim(struct weft_pool *pool, size_t bytes_max);
+
+/** Has trim() something left to look at? */
+static inline bool weft_pool_still(const struct weft_pool *pool)
+{
+    return weft_lifo_still_count(&pool->free) > 0;
+}
+
+/** Hand the pages of one free slot back to the system: the one that was free longest. Only for
+ *  pools whose slots are whole pages.
+ *  returns  bytes handed back; 0: no free slot has pages */
+size_t weft_pool_release(struct weft_pool *pool);
+
+/** Is the slot that would be taken next a free one that has its pages still? For pools whose slots
+ *  are whole pages. */
+static inline bool weft_pool_has_warm(const struct weft_pool *pool)
+{
+    return pool->free.count > pool->free.looked;
+}
 
 #endif

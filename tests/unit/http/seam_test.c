@@ -447,7 +447,7 @@ static void with_the_memory_promised_away_requests_get_503(void **state)
 static void with_no_block_left_the_connection_ends(void **state)
 {
     (void)state;
-    uint32_t taken[64], all = seam.loop.blocks.slot_count;
+    uint32_t taken[64], all = seam.loop.blocks.free.limit;
     assert_true(all <= WEFT_COUNT_OF(taken));
     for (size_t s = 0; s < WEFT_COUNT_OF(scripts); s++) {
         for (size_t left = 0; left < 2; left++) {

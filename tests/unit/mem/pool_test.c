@@ -1,4 +1,5 @@
-/* pool_test.c - a pool of fixed capacity: LIFO, bounded, and booked to the byte. shows MC-05 */
+/* pool_test.c - a pool of fixed capacity: LIFO, bounded, booked to the page; handles that go stale;
+ * pages that go back while it is in use. shows MC-05, MC-06 */
 #include "unit.h"
 #include "death.h"
 #include "mem/pool.h"
@@ -136,9 +137,10 @@ static void the_formula_is_what_is_mapped_and_no_more_can_be_touched(void **stat
         {16, 1, 2 * 4096},
         {16, 256, 2 * 4096},
         {16, 257, 3 * 4096},
-        {4096, 1024, 4096 * 1024 + 4096},
-        {4096, 1025, 4096 * 1025 + 2 * 4096},
-        {100, 41, 2 * 4096 + 4096}, /* 112 * 41 = 4592 */
+        {4096, 1024, 4096 * 1024 + 3 * 4096},
+        {4096, 504, 4096 * 504 + 4096},
+        {100, 41, 2 * 4096 + 4096},     /* 112 * 41 = 4592 */
+        {4096, 500, 500 * 4096 + 4096}, /* 64 bytes of bits, 2,000 of list, 2,000 of tags */
     };
     for (size_t r = 0; r < WEFT_COUNT_OF(rows); r++) {
         struct weft_pool pool;
@@ -186,28 +188,145 @@ static void past_the_limit_nothing_is_reserved(void **state)
     weft_ledger_fini(&small);
 }
 
-static void trim_gives_the_pages_back_once_nobody_uses_them(void **state)
+/* All that is free now, at once. */
+static size_t trim_all(struct weft_pool *pool)
+{
+    size_t bytes = 0;
+    weft_pool_age(pool);
+    weft_pool_age(pool);
+    while (weft_pool_still(pool))
+        bytes += weft_pool_trim(pool, SIZE_MAX);
+    return bytes;
+}
+
+static void fill(struct weft_pool *pool, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        memset(weft_pool_at(pool, weft_pool_take(pool)), 1, pool->slot_bytes);
+}
+
+static void trim_hands_back_the_pages_that_nobody_uses(void **state)
 {
     (void)state;
     enum { COUNT = 64 };
     struct weft_pool pool;
-    size_t bytes = weft_pool_bytes(4096, COUNT);
     assert_int_equal(weft_pool_init(&pool, account, 4096, COUNT), 0);
-    assert_int_equal(weft_pool_trim(&pool), 0); /* nothing was taken yet */
-    for (uint32_t i = 0; i < COUNT; i++)
-        memset(weft_pool_at(&pool, weft_pool_take(&pool)), 1, 4096);
+    assert_int_equal(trim_all(&pool), 0); /* nothing was taken yet */
+    fill(&pool, COUNT);
+    size_t beside = account->committed - pool.committed;
+    assert_int_equal(beside, 4096);
     for (uint32_t i = 1; i < COUNT; i++)
         weft_pool_put(&pool, i);
-    assert_int_equal(weft_pool_trim(&pool), 0); /* slot 0 is in use */
-    assert_int_equal(account->committed, COUNT * 4096);
+    assert_int_equal(trim_all(&pool), (COUNT - 1) * 4096); /* slot 0 is in use */
+    assert_int_equal(account->committed, 4096 + beside);
+    assert_int_equal(resident_pages(pool.slots, COUNT * 4096), 1);
+    assert_int_equal(*(char *)weft_pool_at(&pool, 0), 1);
+    assert_int_equal(trim_all(&pool), 0); /* not twice */
     weft_pool_put(&pool, 0);
-    assert_true(resident_pages(pool.slots, bytes) >= COUNT);
-    assert_int_equal(weft_pool_trim(&pool), COUNT * 4096);
-    assert_int_equal(resident_pages(pool.slots, bytes), 0);
-    assert_int_equal(account->committed, 0);
-    assert_int_equal(account->reserved, bytes); /* still ours to touch */
-    assert_int_equal(weft_pool_take(&pool), 0); /* and as new */
+    assert_int_equal(trim_all(&pool), 4096);
+    assert_int_equal(pool.committed, 0);
+    assert_int_equal(weft_pool_take(&pool), 0); /* and usable again, booked again */
+    assert_int_equal(pool.committed, 4096);
     weft_pool_put(&pool, 0);
+    weft_pool_fini(&pool);
+}
+
+/* Small slots share pages, 1,280 bytes lie on two: a page goes when all on it are free. */
+static void a_shared_page_stays_while_a_neighbour_is_out(void **state)
+{
+    (void)state;
+    enum { COUNT = 160, BYTES = 1280 }; /* 50 pages */
+    struct weft_pool pool;
+    assert_int_equal(weft_pool_init(&pool, account, BYTES, COUNT), 0);
+    fill(&pool, COUNT);
+    assert_int_equal(pool.committed, 50 * 4096);
+    for (uint32_t i = 0; i < COUNT; i++)
+        if (i % 16 != 3) /* slot 3 of every 5 pages lies on the first and the second of them */
+            weft_pool_put(&pool, i);
+    assert_int_equal(trim_all(&pool), (50 - 10 - 10) * 4096);
+    assert_int_equal(resident_pages(pool.slots, 50 * 4096), 20);
+    for (uint32_t i = 3; i < COUNT; i += 16) {
+        const unsigned char *slot = weft_pool_at(&pool, i);
+        assert_int_equal(slot[0], 1);
+        assert_int_equal(slot[BYTES - 1], 1);
+        weft_pool_put(&pool, i);
+    }
+    fill(&pool, COUNT); /* every page is booked again, once */
+    assert_int_equal(pool.committed, 50 * 4096);
+    for (uint32_t i = 0; i < COUNT; i++)
+        weft_pool_put(&pool, i);
+    assert_int_equal(trim_all(&pool), 50 * 4096);
+    weft_pool_fini(&pool);
+}
+
+/* A load that goes on keeps what it needs: only what lay still for a whole window goes. */
+static void what_was_used_in_the_window_stays(void **state)
+{
+    (void)state;
+    enum { COUNT = 100, NEEDED = 10 };
+    struct weft_pool pool;
+    assert_int_equal(weft_pool_init(&pool, account, 4096, COUNT), 0);
+    fill(&pool, COUNT);
+    for (uint32_t i = 0; i < COUNT; i++)
+        weft_pool_put(&pool, i);
+    weft_pool_age(&pool); /* the window of the peak: it was all in use */
+    assert_false(weft_pool_still(&pool));
+    for (int round = 0; round < 3; round++) { /* a window in which ten are used at a time */
+        uint32_t out[NEEDED];
+        for (int i = 0; i < NEEDED; i++)
+            out[i] = weft_pool_take(&pool);
+        for (int i = 0; i < NEEDED; i++)
+            weft_pool_put(&pool, out[i]);
+    }
+    weft_pool_age(&pool);
+    assert_int_equal(weft_pool_trim(&pool, SIZE_MAX), (COUNT - NEEDED) * 4096);
+    assert_int_equal(pool.committed, NEEDED * 4096);
+    weft_pool_fini(&pool);
+}
+
+static void a_step_stops_where_it_was_told(void **state)
+{
+    (void)state;
+    enum { COUNT = 100 };
+    struct weft_pool pool;
+    assert_int_equal(weft_pool_init(&pool, account, 4096, COUNT), 0);
+    fill(&pool, COUNT);
+    for (uint32_t i = 0; i < COUNT; i++)
+        weft_pool_put(&pool, i);
+    weft_pool_age(&pool);
+    weft_pool_age(&pool);
+    assert_int_equal(weft_pool_trim(&pool, 10 * 4096), 10 * 4096);
+    assert_int_equal(weft_pool_take(&pool), COUNT - 1); /* a step later the load is back */
+    assert_int_equal(pool.committed, 90 * 4096);        /* it took one that was there */
+    size_t rest = 0;
+    while (weft_pool_still(&pool))
+        rest += weft_pool_trim(&pool, 10 * 4096);
+    assert_int_equal(rest, 89 * 4096);
+    weft_pool_put(&pool, COUNT - 1);
+    weft_pool_fini(&pool);
+}
+
+static void a_handle_is_stale_once_its_slot_was_put(void **state) /* shows MC-06 */
+{
+    (void)state;
+    struct weft_pool pool;
+    assert_int_equal(weft_pool_init(&pool, account, 32, 4), 0);
+    struct weft_handle first = weft_pool_handle(&pool, weft_pool_take(&pool));
+    assert_ptr_equal(weft_pool_get(&pool, first), weft_pool_at(&pool, 0));
+    assert_int_equal(weft_pool_return(&pool, first), 0);
+    assert_null(weft_pool_get(&pool, first));
+    struct weft_handle second = weft_pool_handle(&pool, weft_pool_take(&pool));
+    assert_int_equal(second.index, first.index); /* the same slot, its next user */
+    assert_null(weft_pool_get(&pool, first));
+    assert_non_null(weft_pool_get(&pool, second));
+    assert_null(weft_pool_get(&pool, (struct weft_handle){3, 0})); /* never taken */
+    assert_null(weft_pool_get(&pool, (struct weft_handle){99, 0}));
+    weft_pool_put(&pool, second.index);
+    (void)trim_all(&pool); /* a trimmed slot keeps its generation */
+    assert_null(weft_pool_get(&pool, second));
+    struct weft_handle third = weft_pool_handle(&pool, weft_pool_take(&pool));
+    assert_true(third.generation != second.generation);
+    weft_pool_put(&pool, third.index);
     weft_pool_fini(&pool);
 }
 
@@ -218,11 +337,13 @@ static void commits_are_whole_pages(void **state)
     assert_int_equal(weft_pool_init(&pool, account, 1024, 16), 0);
     for (uint32_t i = 0; i < 16; i++) {
         assert_int_equal(weft_pool_take(&pool), i);
-        assert_int_equal(account->committed, WEFT_ALIGN_UP((i + 1) * 1024, WEFT_PAGE_BYTES));
+        assert_int_equal(pool.committed, WEFT_ALIGN_UP((i + 1) * 1024, WEFT_PAGE_BYTES));
     }
     for (uint32_t i = 0; i < 16; i++)
         weft_pool_put(&pool, i);
-    assert_int_equal(account->committed, 4 * 4096); /* kept until trim */
+    assert_int_equal(account->committed, 5 * 4096); /* kept until trim; one page beside them */
+    assert_int_equal(account->takes, 16);
+    assert_int_equal(account->puts, 16);
     weft_pool_fini(&pool);
 }
 
@@ -230,17 +351,14 @@ static void commits_are_whole_pages(void **state)
 
 static struct weft_pool victim;
 
-static void put_out_of_range(void *arg)
+static void put_wrongly(void *arg)
 {
     weft_pool_put(&victim, *(uint32_t *)arg);
 }
 
-static void put_too_often(void *arg)
+static void return_wrongly(void *arg)
 {
-    (void)arg;
-    weft_pool_put(&victim, 0);
-    weft_pool_put(&victim, 1);
-    weft_pool_put(&victim, 0);
+    (void)!weft_pool_return(&victim, *(struct weft_handle *)arg);
 }
 
 static void fini_in_use(void *arg)
@@ -249,19 +367,32 @@ static void fini_in_use(void *arg)
     weft_pool_fini(&victim);
 }
 
-static void mistakes_abort(void **state)
+/* An error in release, which leaves the pool whole; a trap in a checked build. shows MC-05, MC-06
+ */
+static void a_put_of_what_is_not_out_does_nothing(void **state)
 {
     (void)state;
     assert_int_equal(weft_pool_init(&victim, account, 64, 4), 0);
     assert_int_equal(weft_pool_take(&victim), 0);
     assert_int_equal(weft_pool_take(&victim), 1);
-    uint32_t wrong[] = {2, 4, 1000000, WEFT_POOL_NONE};
+    struct weft_handle stale = weft_pool_handle(&victim, 0);
+    weft_pool_put(&victim, 0);
+    uint32_t wrong[] = {0, 2, 4, 1000000, WEFT_POOL_NONE};
+#ifdef WEFT_CHECKED
     for (size_t i = 0; i < WEFT_COUNT_OF(wrong); i++)
-        assert_int_equal(death_of(put_out_of_range, &wrong[i]), SIGABRT);
-    assert_int_equal(death_of(put_too_often, NULL), SIGABRT);
+        assert_int_equal(death_of(put_wrongly, &wrong[i]), SIGILL);
+    assert_int_equal(death_of(return_wrongly, &stale), SIGILL);
+#else
+    for (size_t i = 0; i < WEFT_COUNT_OF(wrong); i++)
+        put_wrongly(&wrong[i]);
+    return_wrongly(&stale);
+    assert_int_equal(weft_pool_return(&victim, stale), WEFT_ESTALE);
+    assert_int_equal(victim.misused, WEFT_COUNT_OF(wrong) + 2);
+#endif
+    assert_int_equal(victim.used, 1);
+    assert_int_equal(victim.free.count, 1);
     assert_int_equal(death_of(fini_in_use, NULL), SIGABRT);
     weft_pool_put(&victim, 1);
-    weft_pool_put(&victim, 0);
     weft_pool_fini(&victim);
     weft_pool_fini(&victim); /* a zeroed one is accepted */
 }
@@ -276,9 +407,13 @@ int main(void)
         POOL_TEST(the_formula_is_what_is_mapped_and_no_more_can_be_touched),
         POOL_TEST(too_large_for_an_address_space),
         POOL_TEST(past_the_limit_nothing_is_reserved),
-        POOL_TEST(trim_gives_the_pages_back_once_nobody_uses_them),
+        POOL_TEST(trim_hands_back_the_pages_that_nobody_uses),
+        POOL_TEST(a_shared_page_stays_while_a_neighbour_is_out),
+        POOL_TEST(what_was_used_in_the_window_stays),
+        POOL_TEST(a_step_stops_where_it_was_told),
+        POOL_TEST(a_handle_is_stale_once_its_slot_was_put),
         POOL_TEST(commits_are_whole_pages),
-        POOL_TEST(mistakes_abort),
+        POOL_TEST(a_put_of_what_is_not_out_does_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,7 @@
 /* worker.c - see worker.h. */
 #include "app/worker.h"
 #include "base/log.h"
+#include "mem/threads.h"
 #include <sched.h>
 #include <stdio.h>
 
@@ -70,7 +71,9 @@ static void *thread_main(void *arg)
     char name[16];
     snprintf(name, sizeof(name), "weft-%u", worker->index);
     pthread_setname_np(pthread_self(), name);
+    weft_thread_enter(WEFT_WORKER_STACK_BYTES);
     run(worker);
+    weft_thread_leave();
     return NULL;
 }
 

@@ -1,5 +1,6 @@
 /* offload.c - one lock, one list, one condition: jobs here take milliseconds, a lock 20 ns. */
 #include "io/offload.h"
+#include "mem/threads.h"
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -102,6 +103,7 @@ static void *work(void *argument)
     (void)pthread_setname_np(pthread_self(), "weft-offload"); /* for ps; no harm without */
     if (pool->have_cpus) /* a CPU may have gone meanwhile: then where we are */
         (void)pthread_setaffinity_np(pthread_self(), sizeof(pool->cpus), &pool->cpus);
+    weft_thread_enter(stack_bytes());
 
     pthread_mutex_lock(&pool->lock);
     for (;;) {
@@ -116,6 +118,7 @@ static void *work(void *argument)
         pthread_mutex_lock(&pool->lock);
     }
     pthread_mutex_unlock(&pool->lock);
+    weft_thread_leave();
     return NULL;
 }
 

@@ -40,3 +40,18 @@ bool weft_textfile_number(weft_str text, weft_str key, uint64_t *out)
     }
     return false;
 }
+
+/* The second value is the program's name in brackets, which may hold anything. */
+uint64_t weft_textfile_stat(int field)
+{
+    char text[2048];
+    weft_str rest = weft_textfile_read("/proc/self/stat", text, sizeof(text));
+    uint64_t value = 0;
+    while (rest.len > 0 && memchr(rest.ptr, ')', rest.len) != NULL)
+        (void)weft_str_cut(&rest, ')');
+    rest = weft_str_trim(rest);
+    for (int i = 3; i < field; i++)
+        (void)weft_str_cut(&rest, ' ');
+    rest = weft_str_cut(&rest, ' ');
+    return weft_str_to_u64(weft_str_trim(rest), &value) == 0 ? value : 0;
+}

@@ -19,4 +19,9 @@ weft_str weft_str_cut(weft_str *rest, char mark);
  *  spaces. False when there is no such line or no number on it. */
 bool weft_textfile_number(weft_str text, weft_str key, uint64_t *out);
 
+/** A value of /proc/self/stat by its number in proc(5), from 3 on; 0 when it cannot be read. */
+uint64_t weft_textfile_stat(int field);
+#define WEFT_STAT_START_BRK 47 /* where the heap of brk(2) begins */
+#define WEFT_STAT_ENV_END   51
+
 #endif

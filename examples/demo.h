@@ -18,6 +18,7 @@ void weft_demo_user(weft_app *app);   /* /user/{id:u64} */
 void weft_demo_echo(weft_app *app);   /* POST /echo */
 void weft_demo_stream(weft_app *app); /* /stream */
 void weft_demo_memory(weft_app *app); /* /memory-test */
+void weft_demo_burst(weft_app *app);  /* /burst */
 
 /** Files below the setting `root`, or the bundled ones: /file/{file:^.*$} in the demo. */
 void weft_demo_files(weft_app *app, const char *pattern_z);

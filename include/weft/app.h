@@ -24,7 +24,8 @@ typedef struct weft_group weft_group;
 /** What a route may take; 0 = the setting's default. */
 typedef struct weft_route_opts {
     size_t size;          /* filled by the macro */
-    size_t memory;        /* arena cap of one request, bytes (route.memory_bytes); rule 4 */
+    size_t memory;        /* what one request may hold, bytes (route.memory_bytes); rule 4 */
+    size_t heap;          /* of it, what the handler may malloc: weft_charge(). 0: nothing */
     uint64_t body;        /* largest request body, bytes (request.body_bytes_max) */
     bool body_unlimited;  /* any size: for handlers that stream */
     uint32_t deadline_ms; /* total time of a request (timeouts.request_ms) */

@@ -43,7 +43,8 @@ weft_str weft_query(const weft_req *rq);
 /** A query parameter, decoded ('+' is a space), in the arena where decoding changes it (rule 2);
  *  the first of several.
  *  name     as it stands in the query, case matters
- *  returns  empty when it is absent, empty, malformed, or when the arena is full */
+ *  returns  empty when it is absent (only then is ptr NULL), empty, malformed, or when the arena
+ *           is full */
 weft_str weft_query_param(weft_req *rq, weft_str name);
 
 /** The same as a decimal number; `otherwise` when it is absent or no u64. */
@@ -101,6 +102,15 @@ weft_str weft_dup(weft_req *rq, weft_str text);
 /** Text by printf's rules, as far as weft_printf() goes, in the arena (rule 4); {NULL, 0} past
  *  the cap. */
 weft_str weft_format(weft_req *rq, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/** Say that the handler takes bytes from malloc, or from a library that does: they come out of the
+ *  request's cap, as if the arena held them, so that the plan stays true. Call it before they are
+ *  taken; what is charged is given back when the request ends, after its deferred calls.
+ *  bytes    what the allocator takes for them: with its headers and rounding
+ *  returns  0; WEFT_ENOMEM (503): past the route's .heap, or past what the arena left of .memory */
+WEFT_CHECK weft_rc weft_charge(weft_req *rq, size_t bytes);
+/** Give back earlier what was charged and is freed; asserts beyond what was charged. */
+void weft_refund(weft_req *rq, size_t bytes);
 
 /** Forget what was allocated since the mark: for loops (rule 4). Calls that allocate for the
  *  request itself (weft_defer, weft_reply_give, weft_set_header, weft_trailer, and what borrows

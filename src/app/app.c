@@ -92,9 +92,14 @@ static void set_opts(weft_app *app, struct weft_route *route, const weft_route_o
         return;
     }
     route->memory_bytes = opts->memory;
+    route->heap_bytes = opts->heap;
     route->body_bytes_max = opts->body_unlimited ? UINT64_MAX : opts->body;
     route->deadline_ms = opts->deadline_ms;
+    if (opts->heap > 0 && opts->heap > opts->memory)
+        mistake(app, "route %.*s: .heap is part of .memory, and larger", (int)route->pattern.len,
+                route->pattern.ptr);
     app->memory_max = WEFT_MAX(app->memory_max, opts->memory);
+    app->heap_max = WEFT_MAX(app->heap_max, opts->heap);
     app->stack_max = WEFT_MAX(app->stack_max, (size_t)opts->stack);
 }
 

@@ -45,6 +45,7 @@ struct weft_app {
     uint32_t route_count;
     size_t route_bytes;
     size_t memory_max; /* of all routes */
+    size_t heap_max;
     size_t stack_max;
     struct weft_group groups[WEFT_APP_GROUPS_MAX];
     uint32_t group_count;

@@ -138,11 +138,26 @@ static bool is_default(const struct weft_config *config, enum weft_param_id id)
     return config->sources[id].origin == WEFT_CONFIG_FROM_DEFAULT;
 }
 
-/* Halves what the user has not set, until the sum leaves a quarter of the limit to the arenas. */
+static size_t route_cap(const struct weft_config *config, const struct weft_plan_app *app)
+{
+    return WEFT_MAX(app->route_memory_max, config->route_memory_bytes);
+}
+
+/* Each worker can serve each route at least once. */
+static size_t elastic_min(const struct weft_plan *plan, const struct weft_config *config,
+                          const struct weft_plan_app *app)
+{
+    return WEFT_MAX(route_cap(config, app) + 4096, ELASTIC_MIN_BYTES) * plan->workers;
+}
+
+/* Halves what the user has not set, until the sum leaves a quarter of the limit to the arenas, and
+ * what the largest route needs. */
 static void scale(struct weft_plan *plan, const struct weft_config *config,
                   const struct weft_plan_app *app)
 {
-    for (int i = 0; i < 6 && count_fixed(plan) > plan->limit / 4 * 3; i++) {
+    size_t need = elastic_min(plan, config, app);
+    size_t room = WEFT_MIN(plan->limit / 4 * 3, plan->limit - WEFT_MIN(need, plan->limit));
+    for (int i = 0; i < 6 && count_fixed(plan) > room; i++) {
         struct weft_loop_options *w = &plan->worker;
         if (is_default(config, WEFT_PARAM_requests_max))
             w->active /= 2;
@@ -193,8 +208,7 @@ static const struct weft_plan_term *largest(const struct weft_plan *plan)
 static weft_rc fill_elastic(struct weft_plan *plan, const struct weft_config *config,
                             const struct weft_plan_app *app, struct weft_config_errors *errors)
 {
-    size_t cap = WEFT_MAX(app->route_memory_max, config->route_memory_bytes);
-    size_t need = WEFT_MAX(cap + 4096, ELASTIC_MIN_BYTES) * plan->workers;
+    size_t need = elastic_min(plan, config, app);
     plan->fixed = count_fixed(plan);
     if (plan->fixed + need > plan->limit) {
         const struct weft_plan_term *term = largest(plan);
@@ -207,11 +221,13 @@ static weft_rc fill_elastic(struct weft_plan *plan, const struct weft_config *co
         return WEFT_EBUDGET;
     }
     size_t left = (plan->limit - plan->fixed) / plan->workers;
-    size_t most = plan->worker.active * (cap + 4096);
+    size_t most = plan->worker.active * (route_cap(config, app) + 4096);
     size_t share = WEFT_MIN(left, most);
     /* The chunk store's own tables come out of the share. */
     share -= weft_chunks_bytes(share) - share;
     plan->worker.elastic_bytes = share & ~(size_t)4095;
+    plan->heap = plan->workers *
+                 WEFT_MIN(plan->worker.active * app->route_heap_max, plan->worker.elastic_bytes);
     add_terms(plan, config, app);
     for (uint32_t i = 0; i < plan->term_count; i++)
         plan->total += plan->terms[i].bytes;
@@ -246,6 +262,10 @@ void weft_plan_print(FILE *to, const struct weft_plan *plan)
         fprintf(to, "%-14s %14zu  %s%s\n", plan->terms[i].name_z, plan->terms[i].bytes,
                 plan->terms[i].formula, plan->terms[i].elastic ? " (elastic)" : "");
     fprintf(to, "%-14s %14zu  %s\n", "limit", plan->limit, plan->limit_source);
+    if (plan->heap > 0)
+        fprintf(to,
+                "note: heap: of the arenas' bytes up to %zu may be malloc'ed by handlers (.heap)\n",
+                plan->heap);
     if (plan->scaled)
         fprintf(
             to,

@@ -17,6 +17,7 @@
 /* What the plan must know of the application. */
 struct weft_plan_app {
     size_t route_memory_max; /* largest arena cap of a route */
+    size_t route_heap_max;   /* of it, most that a route may malloc */
     size_t route_stack_max;  /* largest stack that a route asks for */
     size_t router_bytes;     /* compiled routes and their names */
     size_t scratch_bytes;    /* per worker, for regular expressions */
@@ -40,6 +41,7 @@ struct weft_plan {
     struct weft_loop_options worker; /* of each worker; of the admin loop */
     struct weft_loop_options admin;
     size_t fixed, total;
+    size_t heap; /* of the arenas, what may be malloc: all workers together */
     uint32_t term_count;
     struct weft_plan_term terms[WEFT_PLAN_TERMS_MAX];
     bool scaled; /* defaults were made smaller to fit the limit */

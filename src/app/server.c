@@ -448,6 +448,7 @@ weft_rc weft_server_describe(weft_app *app, struct weft_plan_app *out)
     WEFT_TRY(weft_router_compile(app->router));
     *out = (struct weft_plan_app){
         .route_memory_max = WEFT_MAX(app->memory_max, app->config.route_memory_bytes),
+        .route_heap_max = app->heap_max,
         .route_stack_max = app->stack_max,
         .router_bytes = weft_router_bytes(app->router) + app->route_bytes,
         .scratch_bytes = weft_router_scratch_bytes(app->router),

@@ -51,6 +51,12 @@ static void run_defers(weft_req *rq)
     }
 }
 
+/* What was charged is what the arena's cap lacks of the promise. */
+static size_t charged(const weft_req *rq)
+{
+    return rq->promised - rq->arena.cap;
+}
+
 void weft_req_finish(weft_req *rq)
 {
     weft_assert(rq->task == NULL);
@@ -60,8 +66,10 @@ void weft_req_finish(weft_req *rq)
         weft_timer_disarm(&rq->loop->wheel, &rq->deadline);
     if (rq->arena.chunk != NULL)
         weft_arena_reset(&rq->arena);
+    if (WEFT_UNLIKELY(charged(rq) > 0))
+        weft_refund(rq, charged(rq));
     weft_chunks_unreserve(&rq->loop->chunks, rq->promised);
-    rq->promised = 0;
+    rq->promised = rq->arena.cap = 0;
 }
 
 /* ---- waiting ---- */
@@ -324,6 +332,25 @@ weft_str weft_format(weft_req *rq, const char *format, ...)
     va_end(again);
     va_end(args);
     return weft_str_make(text, text == NULL ? 0 : len);
+}
+
+weft_rc weft_charge(weft_req *rq, size_t bytes)
+{
+    size_t most = rq->route == NULL ? 0 : rq->route->heap_bytes;
+    if (bytes > most - WEFT_MIN(charged(rq), most) || bytes > rq->arena.cap - rq->arena.held) {
+        weft_loop_count(rq->loop, WEFT_COUNTER_ARENA_REFUSED);
+        return WEFT_ENOMEM;
+    }
+    rq->arena.cap -= bytes;
+    weft_chunks_charge(&rq->loop->chunks, bytes);
+    return 0;
+}
+
+void weft_refund(weft_req *rq, size_t bytes)
+{
+    weft_assert(bytes <= charged(rq));
+    rq->arena.cap += bytes;
+    weft_chunks_refund(&rq->loop->chunks, bytes);
 }
 
 weft_mark_point weft_mark(const weft_req *rq)

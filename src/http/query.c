@@ -45,7 +45,7 @@ static bool find(weft_str query, weft_str name, weft_str *out)
         const char *equals = pair.len > 0 ? memchr(pair.ptr, '=', pair.len) : NULL;
         weft_str key = weft_str_make(pair.ptr, equals ? (size_t)(equals - pair.ptr) : pair.len);
         if (weft_str_eq(key, name)) {
-            *out = equals ? weft_str_make(equals + 1, pair.len - key.len - 1) : (weft_str){0};
+            *out = equals ? weft_str_make(equals + 1, pair.len - key.len - 1) : WEFT_S("");
             return true;
         }
         size_t step = pair.len + (amp != NULL);
@@ -62,7 +62,7 @@ weft_str weft_query_param(weft_req *rq, weft_str name)
     char *text = weft_alloc(rq, raw.len);
     size_t len = 0;
     if (text == NULL || !decode(raw, text, &len))
-        return (weft_str){0};
+        return WEFT_S("");
     return weft_str_make(text, len);
 }
 

@@ -20,6 +20,7 @@ struct weft_route {
     weft_handler_fn handler;
     struct weft_chain chain; /* middleware that applies, resolved when the route is added */
     size_t memory_bytes;     /* arena cap of one request */
+    size_t heap_bytes;       /* of it, what may be charged for malloc */
     uint64_t body_bytes_max; /* UINT64_MAX: any size */
     uint32_t deadline_ms;    /* 0 = none */
     weft_str pattern;        /* borrowed from the application: its name in reports */

@@ -96,7 +96,10 @@ static weft_rc build_pools(struct builder *b)
     WEFT_TRY(
         weft_pool_init(&loop->watches, b->account, sizeof(struct watch_entry), o->waiting + 1));
     WEFT_TRY(part(b, "arenas"));
-    return weft_chunks_init(&loop->chunks, b->account, o->elastic_bytes);
+    WEFT_TRY(weft_chunks_init(&loop->chunks, b->account, o->elastic_bytes));
+    WEFT_TRY(part(b, "heap")); /* reserves nothing: it comes out of the arenas' promises */
+    loop->chunks.heap_account = b->account;
+    return 0;
 }
 
 static weft_rc build_connections(struct builder *b)

@@ -7,6 +7,7 @@
  * touched.
  */
 #include "mem/arena.h"
+#include <malloc.h>
 
 static const size_t chunk_bytes[WEFT_CHUNK_CLASSES] = {4u << 10, 16u << 10, 64u << 10, 256u << 10,
                                                        1u << 20};
@@ -83,13 +84,46 @@ static size_t pick_class(const struct weft_arena *arena, size_t bytes)
 /* The sizes share one promise, so together they may touch it once: before new pages are touched,
  * free chunks of other sizes give theirs back. Chunks that are held never pass the promise, so this
  * always finds enough; it happens only when a load that filled the share changes its mix of sizes.
+ * What was malloc'ed out of a promise counts too, also when it is freed: an allocator keeps pages
+ * until it is told to give them back.
  */
+static bool is_tight(const struct weft_chunks *chunks, size_t bytes)
+{
+    return weft_chunks_committed(chunks) + chunks->heap_kept + bytes > chunks->elastic;
+}
+
+static void keep_heap(struct weft_chunks *chunks, size_t bytes)
+{
+    weft_account_commit(chunks->heap_account, (ptrdiff_t)(bytes - chunks->heap_kept));
+    chunks->heap_kept = bytes;
+}
+
 static void make_way(struct weft_chunks *chunks, size_t bytes)
 {
     for (size_t i = WEFT_CHUNK_CLASSES; i-- > 0;)
-        while (weft_chunks_committed(chunks) + bytes > chunks->elastic &&
-               weft_pool_release(&chunks->pools[i]) > 0)
+        while (is_tight(chunks, bytes) && weft_pool_release(&chunks->pools[i]) > 0)
             ;
+    if (WEFT_UNLIKELY(chunks->heap_kept > chunks->heap) && is_tight(chunks, bytes)) {
+        (void)malloc_trim(0); /* of all threads' freed memory; what it finds is its own affair */
+        keep_heap(chunks, chunks->heap);
+    }
+}
+
+void weft_chunks_charge(struct weft_chunks *chunks, size_t bytes)
+{
+    chunks->heap += bytes;
+    weft_account_use(chunks->heap_account, bytes);
+    if (chunks->heap > chunks->heap_kept) {
+        keep_heap(chunks, chunks->heap);
+        make_way(chunks, 0);
+    }
+}
+
+void weft_chunks_refund(struct weft_chunks *chunks, size_t bytes)
+{
+    weft_assert(chunks->heap >= bytes);
+    chunks->heap -= bytes;
+    weft_account_unuse(chunks->heap_account, bytes);
 }
 
 static bool grow(struct weft_arena *arena, size_t bytes)

@@ -21,6 +21,9 @@ struct weft_chunks {
     size_t promised;                            /* sum of the caps of the requests that run now */
     struct weft_pool pools[WEFT_CHUNK_CLASSES]; /* 4, 16, 64, 256, 1024 KiB */
     struct weft_account *account;
+    struct weft_account *heap_account; /* what requests charged for malloc: within the promises */
+    size_t heap;                       /* charged now */
+    size_t heap_kept; /* at most since the allocator last gave back: it may hold so much still */
 };
 
 struct weft_arena_chunk;
@@ -67,6 +70,11 @@ static inline void weft_chunks_unreserve(struct weft_chunks *chunks, size_t cap)
 
 /** Bytes of chunks that are touched, held or free. */
 size_t weft_chunks_committed(const struct weft_chunks *chunks);
+
+/** Book bytes that a request takes from malloc, out of its promise. Free chunks give their pages
+ *  back where both together would pass the share. */
+void weft_chunks_charge(struct weft_chunks *chunks, size_t bytes);
+void weft_chunks_refund(struct weft_chunks *chunks, size_t bytes);
 
 static inline void weft_arena_init(struct weft_arena *arena, struct weft_chunks *source, size_t cap)
 {

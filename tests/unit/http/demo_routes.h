@@ -122,6 +122,7 @@ static weft_rc defer_nap(weft_req *rq)
 {
     given++;
     WEFT_TRY(weft_defer(rq, count_call, &deferred));
+    WEFT_TRY(weft_charge(rq, 3000)); /* given back whatever becomes of the request */
     WEFT_TRY(weft_sleep_ms(rq, 10));
     return weft_text(rq, 200, WEFT_S("deferred"));
 }

@@ -366,6 +366,7 @@ static void add_route(const struct seam_route *from, struct weft_route *to)
     char error[200];
     *to = (struct weft_route){.handler = from->handler,
                               .memory_bytes = 64 << 10,
+                              .heap_bytes = 32 << 10,
                               .deadline_ms = from->deadline_ms,
                               .pattern = weft_str_z(from->pattern_z)};
     to->body_bytes_max =

@@ -5,7 +5,25 @@
 #include "http/h1.h"
 #include <stdlib.h>
 
-static const struct seam_route routes[] = {DEMO_ROUTES, {"GET", "/hurry-large", large, 0, 5}};
+/* The seam's routes may hold 64 KiB, 32 of it by malloc. */
+static weft_rc charge(weft_req *rq)
+{
+    const size_t heap = 32 << 10, piece = 12 << 10; /* a chunk of 16 KiB each */
+    assert_int_equal(weft_charge(rq, heap + 1), WEFT_ENOMEM);
+    WEFT_TRY(weft_charge(rq, heap));
+    assert_int_equal(weft_charge(rq, 1), WEFT_ENOMEM);
+    assert_int_equal(seam.loop.chunks.heap, heap);
+    assert_non_null(weft_alloc(rq, piece)); /* the arena has the other half */
+    assert_non_null(weft_alloc(rq, piece));
+    assert_null(weft_alloc(rq, piece));
+    weft_refund(rq, heap - 1000);
+    assert_non_null(weft_alloc(rq, piece));
+    assert_int_equal(weft_charge(rq, heap - 1000), WEFT_ENOMEM);
+    return weft_text(rq, 200, WEFT_S("charged"));
+}
+
+static const struct seam_route routes[] = {
+    DEMO_ROUTES, {"GET", "/hurry-large", large, 0, 5}, {"GET", "/charge", charge}};
 
 static int open_seam(void **state)
 {
@@ -444,6 +462,16 @@ static void with_the_memory_promised_away_requests_get_503(void **state)
     assert_nothing_is_held();
 }
 
+static void what_a_handler_mallocs_comes_out_of_its_cap(void **state)
+{
+    (void)state;
+    feed_text(GET("/charge") GET("/charge"));
+    assert_int_equal(output_count("HTTP/1.1 200 OK"), 2);
+    assert_int_equal(seam.loop.chunks.heap, 0);
+    assert_int_equal(counted(WEFT_COUNTER_ARENA_REFUSED), 8);
+    assert_nothing_is_held();
+}
+
 static void with_no_block_left_the_connection_ends(void **state)
 {
     (void)state;
@@ -505,6 +533,7 @@ int main(void)
         SEAM_TEST(an_answer_does_not_wait_for_the_next_handler),
         SEAM_TEST(with_one_stack_nobody_may_wait),
         SEAM_TEST(with_the_memory_promised_away_requests_get_503),
+        SEAM_TEST(what_a_handler_mallocs_comes_out_of_its_cap),
         SEAM_TEST(with_no_block_left_the_connection_ends),
         SEAM_TEST(draining_says_close),
     };

@@ -269,6 +269,33 @@ static void the_store_reserves_its_formula(void **state)
     weft_ledger_fini(&small);
 }
 
+/* An allocator keeps what was freed: it counts until chunks need the room. */
+static void what_is_charged_for_malloc_counts_with_the_chunks(void **state)
+{
+    (void)state;
+    struct weft_account *heap = NULL;
+    assert_int_equal(weft_account_open(&ledger, "heap", 0, &heap), 0);
+    chunks.heap_account = heap;
+    weft_arena_init(&arena, &chunks, 8 * MIB);
+    for (int i = 0; i < 6; i++)
+        assert_non_null(weft_arena_alloc(&arena, MIB - 4 * KIB));
+    weft_arena_reset(&arena);
+    assert_true(weft_chunks_committed(&chunks) >= 6 * MIB);
+
+    weft_chunks_charge(&chunks, 5 * MIB);
+    assert_int_equal(heap->used, 5 * MIB);
+    assert_true(weft_chunks_committed(&chunks) + heap->committed <= chunks.elastic);
+    weft_chunks_refund(&chunks, 5 * MIB);
+    assert_int_equal(heap->used, 0);
+    assert_int_equal(heap->committed, 5 * MIB);
+
+    for (int i = 0; i < 6; i++)
+        assert_non_null(weft_arena_alloc(&arena, MIB - 4 * KIB));
+    assert_int_equal(heap->committed, 0); /* it was told to give back */
+    assert_true(weft_chunks_committed(&chunks) <= chunks.elastic);
+    weft_arena_reset(&arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -287,6 +314,7 @@ int main(void)
         ARENA_TEST(promises_never_pass_the_share),
         ARENA_TEST(a_promise_is_kept_in_any_mix),
         ARENA_TEST(a_change_of_sizes_does_not_touch_the_share_twice),
+        ARENA_TEST(what_is_charged_for_malloc_counts_with_the_chunks),
         ARENA_TEST(the_store_reserves_its_formula),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

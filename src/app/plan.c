@@ -103,6 +103,13 @@ static uint32_t connections_max(const struct weft_config *config,
     return (uint32_t)WEFT_MIN(files - reserve, (uint64_t)16777216);
 }
 
+/* What was not needed for a whole window goes at its end: two windows at most, and some time for
+ * the pass itself. */
+static uint32_t reclaim_window_ms(const struct weft_config *config)
+{
+    return config->memory_prefault ? 0 : config->memory_return_ms * 3 / 10;
+}
+
 static void worker_options(struct weft_plan *plan, const struct weft_config *config,
                            const struct weft_plan_app *app)
 {
@@ -117,6 +124,7 @@ static void worker_options(struct weft_plan *plan, const struct weft_config *con
         .spare_buffers = config->buffers_spare,
         .elastic_bytes = ELASTIC_MIN_BYTES,
         .timer_precision_ms = config->timer_precision_ms,
+        .reclaim_window_ms = reclaim_window_ms(config),
         .slot_limits = {.fresh_ds = ds_of(config->timeouts_header_ms),
                         .idle_ds = ds_of(config->timeouts_idle_ms),
                         .linger_ds = 20},

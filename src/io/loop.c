@@ -174,11 +174,13 @@ static weft_rc build_waker(struct builder *b)
 weft_rc weft_loop_init(struct weft_loop *loop, struct weft_ledger *ledger,
                        const struct weft_loop_options *options, const char **out_part)
 {
-    *loop = (struct weft_loop){.protocol = options->protocol, .wake_fd = -1};
+    *loop =
+        (struct weft_loop){.protocol = options->protocol, .limits = options->limits, .wake_fd = -1};
     struct builder b = {.loop = loop, .ledger = ledger, .options = options};
     weft_clock_init(&loop->clock, options->clock != NULL ? options->clock : &weft_clock_system);
     loop->now_ms = loop->clock.now_ns / 1000000;
     weft_wheel_init(&loop->wheel, loop->now_ms, options->timer_precision_ms);
+    weft_reclaim_init(&loop->reclaim, options->reclaim_window_ms, loop->clock.now_ns);
     weft_rc rc = build_counters(&b);
     if (rc == 0)
         rc = build_pools(&b);
@@ -265,8 +267,9 @@ weft_rc weft_loop_turn(struct weft_loop *loop, int64_t wait_ms)
     int64_t timers = weft_loop_wait_ms(loop);
     if (timers >= 0 && (wait_ms < 0 || timers < wait_ms))
         wait_ms = timers;
-    WEFT_TRY(weft_engine_turn(&loop->engine, wait_ms));
+    WEFT_TRY(weft_engine_turn(&loop->engine, loop->reclaim.running ? 0 : wait_ms));
     (void)weft_wheel_advance(&loop->wheel, loop->now_ms, FIRES_PER_TURN); /* more: next turn */
+    weft_reclaim_turn(loop);
     return 0;
 }
 

@@ -8,10 +8,12 @@
 #define WEFT_IO_LOOP_H
 
 #include "base/clock.h"
+#include "base/limits.h"
 #include "io/buf.h"
 #include "io/conn.h"
 #include "io/engine.h"
 #include "io/listener.h"
+#include "io/reclaim.h"
 #include "io/task.h"
 #include "io/timer.h"
 #include "mem/arena.h"
@@ -36,7 +38,9 @@ struct weft_loop_options {
     uint32_t timer_precision_ms;
     struct weft_slot_limits slot_limits;
     const struct weft_protocol *protocol;
+    uint32_t reclaim_window_ms;            /* io/reclaim.h; 0: nothing is handed back */
     const struct weft_clock_source *clock; /* NULL: the real one */
+    const struct weft_limits *limits;      /* borrowed: the process's; NULL: none */
 };
 
 /* Work for a loop from another thread: intrusive, the caller's until run. */
@@ -69,7 +73,9 @@ struct weft_loop {
     struct weft_listener listeners[WEFT_LISTENERS_MAX];
     uint32_t listener_count;
     bool draining;
-    struct weft_pool watches; /* struct weft_watch *, by token */
+    struct weft_reclaim reclaim;
+    const struct weft_limits *limits; /* borrowed; may be NULL */
+    struct weft_pool watches;         /* struct weft_watch *, by token */
     _Atomic(struct weft_post *) posts;
     struct weft_watch waker;
     int wake_fd;

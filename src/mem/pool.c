@@ -187,6 +187,7 @@ uint32_t weft_pool_take(struct weft_pool *pool)
     }
     pool->tags[index] |= WEFT_POOL_OUT;
     pool->used++;
+    pool->takes++;
     weft_account_use(pool->account, pool->slot_bytes);
     return index;
 }

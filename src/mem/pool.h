@@ -36,6 +36,7 @@ struct weft_pool {
     uint64_t *touched;     /* a bit per page of slots: committed */
     char *slots;           /* owned: one mapping of slots, bits, list and tags */
     uint32_t used;         /* slots out now */
+    uint64_t takes;        /* since init */
     uint32_t misused;      /* puts of what was not out, since init */
     size_t committed;      /* bytes of pages of slots that are touched */
     size_t reserved;       /* bytes that it reserved itself: 0 where the caller did */

@@ -202,6 +202,8 @@ struct rig_options {
     struct weft_slot_limits limits;
     int send_bytes; /* SO_SNDBUF of the server's sockets; 0: the kernel's choice */
     bool fake_clock;
+    uint32_t reclaim_window_ms;
+    const struct weft_limits *process_limits;
 };
 
 static struct rig {
@@ -255,6 +257,8 @@ static void rig_open(struct rig_options o)
         .timer_precision_ms = 1,
         .slot_limits = o.limits,
         .protocol = &echo_protocol,
+        .reclaim_window_ms = o.reclaim_window_ms,
+        .limits = o.process_limits,
         .clock = o.fake_clock ? &rig.clock.source : &weft_clock_system,
     };
     assert_int_equal(weft_ledger_init(&rig.ledger, 0), 0);
@@ -303,7 +307,7 @@ static void rig_close(void)
 
 /* ---- clients ---- */
 
-static int client_open(void)
+static inline int client_open(void)
 {
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     struct sockaddr_in to = {.sin_family = AF_INET,

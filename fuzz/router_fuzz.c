@@ -223,7 +223,7 @@ static void add(struct set *s, weft_str line)
     size_t at;
     for (uint32_t i = 0; i < k->parts.count; i++)
         if (is_regex(&k->parts.at[i]))
-            must(weft_regex_create(k->parts.at[i].text, error, sizeof(error), &at,
+            must(weft_regex_create(k->parts.at[i].text, NULL, error, sizeof(error), &at,
                                    &k->regexes[i]) == 0);
     s->count++;
 }
@@ -252,7 +252,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     static struct set set; /* 60 KB */
     set.count = 0;
     must(weft_router_create(&set.router) == 0);
-    must(weft_regex_scratch_create(&set.scratch) == 0);
+    must(weft_regex_scratch_create(NULL, &set.scratch) == 0);
     weft_str rest = weft_str_make((const char *)data, len);
     for (weft_str line; (line = next_line(&rest)).len > 0;)
         add(&set, line);

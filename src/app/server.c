@@ -212,6 +212,7 @@ static weft_rc build(struct weft_server *server, const struct weft_machine *mach
     if (server->workers == NULL)
         return WEFT_ENOMEM;
     WEFT_TRY(weft_ledger_init(&server->ledger, plan->limit));
+    WEFT_TRY(weft_router_attach(server->app->router, &server->ledger, plan->workers));
     WEFT_TRY(weft_offload_create(config->offload_threads, config->offload_queue, &server->offload));
     make_site(&server->site, server->app, config, server->offload);
     WEFT_TRY(open_root(server));
@@ -398,6 +399,7 @@ static void tear_down(struct weft_server *server)
 {
     free(server->metrics);
     free(server->names);
+    weft_router_detach(server->app->router); /* the application outlives the ledger */
     if (left_behind(server))
         return; /* also the pool's threads: joining them would wait for the call, however long */
     for (uint32_t i = 0; i <= server->plan->workers; i++) {

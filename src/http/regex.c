@@ -1,10 +1,12 @@
 /* regex.c - see regex.h.
  *
- * PCRE2 takes memory through the hook below, which counts. Its machine code lies in mappings of its
- * own and is counted by its size; so is the stack that the machine code runs on.
+ * PCRE2 takes memory from a leash: one per expression and scratch, below the router's. Its machine
+ * code lies in mappings of its own and is counted by its size; so is the stack that the machine
+ * code runs on.
  */
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include "http/regex.h"
+#include "mem/leash.h"
 #include <pcre2.h>
 #include <stdlib.h>
 
@@ -13,42 +15,22 @@
 #define SCRATCH_BYTES_OTHER ((size_t)1024) /* contexts and match data: asserted at create */
 
 struct weft_regex {
-    pcre2_code *code; /* owned */
-    size_t taken;     /* bytes that the hook gave out for it */
-    bool fast;        /* machine code exists */
+    pcre2_code *code;        /* owned */
+    struct weft_leash leash; /* what PCRE2 took for it */
+    bool fast;               /* machine code exists */
 };
 
 struct weft_regex_scratch {
     pcre2_match_context *context; /* owned: the limits */
     pcre2_match_data *data;       /* owned */
     pcre2_jit_stack *stack;       /* owned; NULL when this PCRE2 has no machine code */
-    size_t taken;
+    struct weft_leash leash;
 };
 
-/* Before each block its size, so that what is given back can be counted. 16: malloc's alignment. */
-#define HOOK_HEAD_BYTES ((size_t)16)
-
-static void *hook_take(PCRE2_SIZE bytes, void *arg)
+static pcre2_general_context *memory_of(struct weft_leash *leash)
 {
-    size_t *taken = (size_t *)arg;
-    char *block = malloc(HOOK_HEAD_BYTES + bytes);
-    if (!block)
-        return NULL;
-    memcpy(block, &bytes, sizeof(bytes));
-    *taken += HOOK_HEAD_BYTES + bytes;
-    return block + HOOK_HEAD_BYTES;
-}
-
-static void hook_put(void *ptr, void *arg)
-{
-    if (!ptr)
-        return;
-    size_t *taken = (size_t *)arg;
-    size_t bytes = 0;
-    char *block = (char *)ptr - HOOK_HEAD_BYTES;
-    memcpy(&bytes, block, sizeof(bytes));
-    *taken -= HOOK_HEAD_BYTES + bytes;
-    free(block);
+    return pcre2_general_context_create(weft_leash_hook_malloc_last, weft_leash_hook_free_last,
+                                        leash);
 }
 
 static pcre2_code *compile(weft_str text, pcre2_general_context *memory, int *error, size_t *out_at)
@@ -65,20 +47,20 @@ static pcre2_code *compile(weft_str text, pcre2_general_context *memory, int *er
     return code;
 }
 
-weft_rc weft_regex_create(weft_str text, char *error, size_t error_bytes, size_t *out_at,
-                          struct weft_regex **out)
+weft_rc weft_regex_create(weft_str text, struct weft_leash *leash, char *error, size_t error_bytes,
+                          size_t *out_at, struct weft_regex **out)
 {
     struct weft_regex *regex = calloc(1, sizeof(*regex));
     if (!regex)
         return WEFT_ENOMEM;
+    weft_leash_init(&regex->leash, "pcre2", leash, 0);
     int code_error = PCRE2_ERROR_HEAP_FAILED;
-    pcre2_general_context *memory =
-        pcre2_general_context_create(hook_take, hook_put, &regex->taken);
+    pcre2_general_context *memory = memory_of(&regex->leash);
     if (memory)
         regex->code = compile(text, memory, &code_error, out_at);
     pcre2_general_context_free(memory);
     if (!regex->code) {
-        free(regex);
+        weft_regex_destroy(regex);
         if (code_error == PCRE2_ERROR_HEAP_FAILED)
             return WEFT_ENOMEM;
         (void)pcre2_get_error_message(code_error, (PCRE2_UCHAR *)error,
@@ -95,6 +77,7 @@ void weft_regex_destroy(struct weft_regex *regex)
     if (!regex)
         return;
     pcre2_code_free(regex->code);
+    weft_leash_fini(&regex->leash);
     free(regex);
 }
 
@@ -102,7 +85,7 @@ size_t weft_regex_bytes(const struct weft_regex *regex)
 {
     size_t machine_code = 0;
     (void)pcre2_pattern_info(regex->code, PCRE2_INFO_JITSIZE, &machine_code); /* 0 without */
-    return sizeof(*regex) + regex->taken + machine_code;
+    return sizeof(*regex) + weft_leash_used(&regex->leash) + machine_code;
 }
 
 bool weft_regex_is_fast(const struct weft_regex *regex)
@@ -127,20 +110,21 @@ static bool scratch_fill(struct weft_regex_scratch *scratch, pcre2_general_conte
     return scratch->stack != NULL;
 }
 
-weft_rc weft_regex_scratch_create(struct weft_regex_scratch **out)
+weft_rc weft_regex_scratch_create(struct weft_leash *leash, struct weft_regex_scratch **out)
 {
     struct weft_regex_scratch *scratch = calloc(1, sizeof(*scratch));
     if (!scratch)
         return WEFT_ENOMEM;
-    pcre2_general_context *memory =
-        pcre2_general_context_create(hook_take, hook_put, &scratch->taken);
+    weft_leash_init(&scratch->leash, "pcre2", leash, 0);
+    pcre2_general_context *memory = memory_of(&scratch->leash);
     bool filled = memory && scratch_fill(scratch, memory);
     pcre2_general_context_free(memory);
     if (!filled) {
         weft_regex_scratch_destroy(scratch);
         return WEFT_ENOMEM;
     }
-    weft_assert(scratch->taken <= SCRATCH_BYTES_OTHER); /* the sum below is an upper bound */
+    weft_assert(weft_leash_used(&scratch->leash) <=
+                SCRATCH_BYTES_OTHER); /* the sum below is an upper bound */
     *out = scratch;
     return 0;
 }
@@ -152,13 +136,19 @@ void weft_regex_scratch_destroy(struct weft_regex_scratch *scratch)
     pcre2_jit_stack_free(scratch->stack);
     pcre2_match_data_free(scratch->data);
     pcre2_match_context_free(scratch->context);
+    weft_leash_fini(&scratch->leash);
     free(scratch);
 }
 
 size_t weft_regex_scratch_bytes(void)
 {
-    return sizeof(struct weft_regex_scratch) + SCRATCH_BYTES_OTHER + WEFT_REGEX_STACK_BYTES_MAX +
-           WEFT_REGEX_FRAME_BYTES_MAX;
+    return sizeof(struct weft_regex_scratch) + weft_regex_scratch_leash_bytes() +
+           WEFT_REGEX_STACK_BYTES_MAX;
+}
+
+size_t weft_regex_scratch_leash_bytes(void)
+{
+    return SCRATCH_BYTES_OTHER + WEFT_REGEX_FRAME_BYTES_MAX;
 }
 
 enum weft_regex_rc weft_regex_match(const struct weft_regex *regex,

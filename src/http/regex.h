@@ -19,6 +19,7 @@
 #define WEFT_REGEX_STACK_BYTES_MAX ((size_t)64 << 10)
 #define WEFT_REGEX_FRAME_BYTES_MAX ((size_t)64 << 10)
 
+struct weft_leash; /* mem/leash.h */
 struct weft_regex;
 struct weft_regex_scratch;
 
@@ -29,11 +30,12 @@ enum weft_regex_rc {
 };
 
 /** Compile an expression. '.' matches every byte, '$' only the end.
+ *  leash      PCRE2's memory is charged there; borrowed: outlives the expression
  *  error      room for error_bytes: what is wrong, zero-terminated, on WEFT_ESYNTAX
  *  out_at     at which byte of text, on WEFT_ESYNTAX
  *  returns    0, WEFT_ESYNTAX, WEFT_ENOMEM */
-WEFT_CHECK weft_rc weft_regex_create(weft_str text, char *error, size_t error_bytes, size_t *out_at,
-                                     struct weft_regex **out);
+WEFT_CHECK weft_rc weft_regex_create(weft_str text, struct weft_leash *leash, char *error,
+                                     size_t error_bytes, size_t *out_at, struct weft_regex **out);
 void weft_regex_destroy(struct weft_regex *regex);
 
 /** Bytes that an expression holds, machine code included. */
@@ -42,11 +44,15 @@ size_t weft_regex_bytes(const struct weft_regex *regex);
 /** Whether it runs as machine code. */
 bool weft_regex_is_fast(const struct weft_regex *regex);
 
-WEFT_CHECK weft_rc weft_regex_scratch_create(struct weft_regex_scratch **out);
+/** leash as above.
+ *  returns  0, WEFT_ENOMEM */
+WEFT_CHECK weft_rc weft_regex_scratch_create(struct weft_leash *leash,
+                                             struct weft_regex_scratch **out);
 void weft_regex_scratch_destroy(struct weft_regex_scratch *scratch);
 
-/** Bytes that a scratch costs at worst. */
+/** Bytes that a scratch costs at worst; of them those that a leash sees. */
 size_t weft_regex_scratch_bytes(void);
+size_t weft_regex_scratch_leash_bytes(void);
 
 /** Does the whole text match? Takes no memory and, as machine code, a few hundred bytes of the
  *  caller's stack: it runs on the scratch's own (DESIGN.md: 34 KB otherwise). */

@@ -6,6 +6,7 @@
  */
 #include "http/router.h"
 #include "http/regex.h"
+#include "mem/leash.h"
 #include "http/route_segs.h"
 #include <endian.h>
 #include <stdio.h>
@@ -31,7 +32,8 @@ struct weft_router {
     struct weft_pattern **patterns;
     uint32_t pattern_count, pattern_room;
     bool compiled;
-    struct weft_tree tree; /* until compile */
+    struct weft_tree tree;   /* until compile */
+    struct weft_leash leash; /* PCRE2's */
 };
 
 struct weft_router_scratch {
@@ -48,6 +50,7 @@ weft_rc weft_router_create(struct weft_router **out)
         free(router);
         return rc;
     }
+    weft_leash_init(&router->leash, "pcre2", NULL, 0);
     *out = router;
     return 0;
 }
@@ -67,6 +70,9 @@ void weft_router_destroy(struct weft_router *router)
     weft_tree_fini(&router->tree);
     weft_nodes_fini(&router->nodes);
     weft_segs_fini(&router->segs);
+    if (weft_leash_used(&router->leash) ==
+        0) /* a server that was cut off leaves scratches behind */
+        weft_leash_fini(&router->leash);
     free(router);
 }
 
@@ -147,7 +153,7 @@ static weft_rc add_regex(struct weft_router *router, weft_str pattern, struct we
     char why[120] = "";
     size_t at = 0;
     struct regex *added = &router->regexes[router->regex_count];
-    weft_rc rc = weft_regex_create(part->text, why, sizeof(why), &at, &added->code);
+    weft_rc rc = weft_regex_create(part->text, &router->leash, why, sizeof(why), &at, &added->code);
     if (rc == WEFT_ESYNTAX)
         (void)snprintf(error, error_bytes, "route '%.*s', byte %zu: %s",
                        (int)WEFT_MIN(pattern.len, 200u), pattern.ptr,
@@ -253,13 +259,13 @@ size_t weft_router_bytes(const struct weft_router *router)
     return sum;
 }
 
-weft_rc weft_router_scratch_create(const struct weft_router *router,
-                                   struct weft_router_scratch **out)
+weft_rc weft_router_scratch_create(struct weft_router *router, struct weft_router_scratch **out)
 {
     struct weft_router_scratch *scratch = calloc(1, sizeof(*scratch));
     if (!scratch)
         return WEFT_ENOMEM;
-    weft_rc rc = router->regex_count > 0 ? weft_regex_scratch_create(&scratch->regex) : 0;
+    weft_rc rc =
+        router->regex_count > 0 ? weft_regex_scratch_create(&router->leash, &scratch->regex) : 0;
     if (rc < 0) {
         free(scratch);
         return rc;
@@ -280,6 +286,21 @@ size_t weft_router_scratch_bytes(const struct weft_router *router)
 {
     return sizeof(struct weft_router_scratch) +
            (router->regex_count > 0 ? weft_regex_scratch_bytes() : 0);
+}
+
+weft_rc weft_router_attach(struct weft_router *router, struct weft_ledger *ledger,
+                           uint32_t scratch_count)
+{
+    if (router->regex_count == 0)
+        return 0;
+    return weft_leash_attach(&router->leash, ledger,
+                             weft_leash_used(&router->leash) +
+                                 scratch_count * weft_regex_scratch_leash_bytes());
+}
+
+void weft_router_detach(struct weft_router *router)
+{
+    weft_leash_detach(&router->leash);
 }
 
 /* A match under way. */

@@ -25,6 +25,7 @@
 #define WEFT_ROUTES_MAX         1000000u
 #define WEFT_METHODS_CUSTOM_MAX 16 /* different names among the routes with WEFT_METHOD_OTHER */
 
+struct weft_ledger; /* mem/budget.h */
 struct weft_router;
 struct weft_router_scratch;
 
@@ -70,10 +71,19 @@ WEFT_CHECK weft_rc weft_router_compile(struct weft_router *router);
 size_t weft_router_bytes(const struct weft_router *router);
 
 /** What a worker's matches need besides: nothing much without regular expressions. */
-WEFT_CHECK weft_rc weft_router_scratch_create(const struct weft_router *router,
+WEFT_CHECK weft_rc weft_router_scratch_create(struct weft_router *router,
                                               struct weft_router_scratch **out);
 void weft_router_scratch_destroy(struct weft_router_scratch *scratch);
 size_t weft_router_scratch_bytes(const struct weft_router *router);
+
+/** Make what PCRE2 takes for this router a row of a ledger, "pcre2"; without regular expressions
+ *  there is none. At start, compiled, before the first scratch. The budget from then on: what the
+ *  expressions hold, and scratch_count scratches.
+ *  returns  0; WEFT_EFULL, WEFT_EBUDGET: as weft_leash_attach() */
+WEFT_CHECK weft_rc weft_router_attach(struct weft_router *router, struct weft_ledger *ledger,
+                                      uint32_t scratch_count);
+/** Before the ledger goes. */
+void weft_router_detach(struct weft_router *router);
 
 /** Find the route of a path.
  *  method_name  looked at for WEFT_METHOD_OTHER only

@@ -55,7 +55,7 @@ struct weft_access_log {
 };
 
 struct weft_site {
-    const struct weft_router *router; /* borrowed */
+    struct weft_router *router; /* borrowed */
     struct weft_route fallback; /* serves 404, 405 and OPTIONS: its chain is the application's */
     struct weft_service_limits limits;
     weft_str server;      /* value of the Server header; empty: none */

@@ -5,6 +5,7 @@
  */
 #include "unit.h"
 #include "http/router.h"
+#include "mem/budget.h"
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -559,6 +560,51 @@ static void sizes_are_told(void **state)
     weft_router_scratch_destroy(NULL);
 }
 
+/* What PCRE2 took is a row of the ledger: its budget covers every worker's scratch, and after the
+ * end of the server it is 0. */
+static void pcre2_is_on_a_leash(void **state)
+{
+    (void)state;
+    struct weft_ledger ledger;
+    assert_int_equal(weft_ledger_init(&ledger, 0), 0);
+    const char *plain[] = {"/a"};
+    struct fixture f = make(plain, 1);
+    assert_int_equal(weft_router_compile(f.router), 0);
+    assert_int_equal(weft_router_attach(f.router, &ledger, 1), 0);
+    assert_int_equal(ledger.account_count, 0); /* no expression, no row */
+    drop(&f);
+
+    const char *regex[] = {"/x/{r:[ab]+}",
+                           "/y/{r:(?:a(?C1)b|c)+}"}; /* a callout: still one leash */
+    f = make(regex, WEFT_COUNT_OF(regex));
+    assert_int_equal(weft_router_compile(f.router), 0);
+    assert_int_equal(weft_router_attach(f.router, &ledger, 1), 0);
+    struct weft_account *row = &ledger.accounts[0];
+    assert_string_equal(row->name_z, "pcre2");
+    size_t expressions = atomic_load(&row->used);
+    assert_in_range(expressions, 100, atomic_load(&row->reserved));
+    assert_in_range(expressions, 100, weft_router_bytes(f.router));
+    assert_int_equal(weft_router_scratch_create(f.router, &f.scratch), 0);
+    size_t most = expressions + weft_router_scratch_bytes(f.router);
+    assert_in_range(atomic_load(&row->used), expressions + 1, most);
+    for (size_t i = 0; i < 1000; i++) {
+        struct weft_match m;
+        assert_int_equal(weft_router_match(f.router, f.scratch, WEFT_GET, WEFT_S(""),
+                                           i % 2 ? WEFT_S("/x/abab") : WEFT_S("/y/abc"), &m),
+                         WEFT_MATCH_OK);
+    }
+    assert_in_range(atomic_load(&row->used), expressions + 1, most);
+    assert_int_equal(atomic_load(&row->refused), 0);
+    weft_router_scratch_destroy(f.scratch);
+    f.scratch = NULL;
+    assert_int_equal(atomic_load(&row->used), expressions);
+    weft_router_detach(f.router);
+    assert_int_equal(atomic_load(&row->used), 0);
+    assert_int_equal(atomic_load(&ledger.reserved), 0);
+    weft_ledger_fini(&ledger);
+    drop(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -579,6 +625,7 @@ int main(void)
         cmocka_unit_test(ten_thousand_routes),
         cmocka_unit_test(a_small_stack_is_enough),
         cmocka_unit_test(sizes_are_told),
+        cmocka_unit_test(pcre2_is_on_a_leash),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

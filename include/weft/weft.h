@@ -10,6 +10,7 @@
 #include <weft/app.h>
 #include <weft/base.h>
 #include <weft/json.h>
+#include <weft/mem.h>
 #include <weft/request.h>
 #include <weft/response.h>
 #include <weft/stream.h>

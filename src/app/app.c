@@ -217,6 +217,33 @@ void weft_group_route(weft_group *group, const char *method_z, const char *patte
     add_route(app, &group->chain, method_z, weft_str_make(pattern, len), handler, opts);
 }
 
+/* ---- pools of objects ---- */
+
+static const char *wrong_with(const weft_app *app, const weft_objects *objects)
+{
+    if (objects->size != sizeof(*objects))
+        return "is of another version of weft (use WEFT_OBJECTS)";
+    if (objects->capacity == 0 || objects->capacity > WEFT_OBJECTS_MAX)
+        return "has no objects, or too many";
+    if (objects->object_bytes == 0 || objects->object_bytes > WEFT_OBJECT_BYTES_MAX)
+        return "has objects of no bytes, or of more than 1 MiB";
+    if (objects->init != NULL && objects->reset == NULL)
+        return "has an init, but no reset";
+    for (uint32_t i = 0; i < app->objects_count; i++)
+        if (app->objects[i] == objects)
+            return "is there already";
+    return app->objects_count == WEFT_APP_OBJECTS_MAX ? "is one too many" : NULL;
+}
+
+void weft_app_add_objects(weft_app *app, weft_objects *objects)
+{
+    const char *wrong_z = wrong_with(app, objects);
+    if (wrong_z != NULL)
+        mistake(app, "the pool of objects '%s' %s", objects->name_z, wrong_z);
+    else
+        app->objects[app->objects_count++] = objects;
+}
+
 /* ---- settings ---- */
 
 /* What settings switch on stands before everything else: the log sees all, CORS answers preflights.

@@ -10,9 +10,11 @@
 #include <weft/app.h>
 #include "app/config.h"
 #include "http/service.h"
+#include "mem/objects.h"
 
 #define WEFT_APP_SETTINGS_MAX 32
 #define WEFT_APP_GROUPS_MAX   64
+#define WEFT_APP_OBJECTS_MAX  16
 #define WEFT_APP_ERROR_BYTES  512
 
 struct weft_app_setting {
@@ -49,6 +51,8 @@ struct weft_app {
     size_t stack_max;
     struct weft_group groups[WEFT_APP_GROUPS_MAX];
     uint32_t group_count;
+    weft_objects *objects[WEFT_APP_OBJECTS_MAX]; /* borrowed: static */
+    uint32_t objects_count;
     struct weft_app_setting settings[WEFT_APP_SETTINGS_MAX];
     uint32_t setting_count;
     _Atomic(struct weft_app_piece *) pieces; /* owned */

@@ -51,6 +51,20 @@ static void add_admin_terms(struct weft_plan *plan)
              plan->admin.connections);
 }
 
+static void add_objects_terms(struct weft_plan *plan, const struct weft_plan_app *app)
+{
+    for (uint32_t i = 0; i < app->objects_count; i++) {
+        const weft_objects *objects = app->objects[i];
+        struct weft_plan_term *term =
+            add_term(plan, objects->name_z, weft_objects_bytes(objects, plan->workers));
+        char workers[32] = "";
+        if (objects->per_worker)
+            snprintf(workers, sizeof(workers), "%u workers x ", plan->workers);
+        snprintf(term->formula, sizeof(term->formula), "%s%u x %zu, the program's objects", workers,
+                 objects->capacity, objects->object_bytes);
+    }
+}
+
 static void add_terms(struct weft_plan *plan, const struct weft_config *config,
                       const struct weft_plan_app *app)
 {
@@ -71,6 +85,7 @@ static void add_terms(struct weft_plan *plan, const struct weft_config *config,
     }
     add_admin_terms(plan); /* without a listener too: its loop is the main thread's */
     add_loop_terms(plan, &plan->worker, plan->workers);
+    add_objects_terms(plan, app);
     term = add_term(plan, "kernel", plan->connections_max * KERNEL_CONN_BYTES);
     snprintf(term->formula, sizeof(term->formula), "%u connections x %zu, the kernel's own",
              plan->connections_max, KERNEL_CONN_BYTES);

@@ -11,6 +11,7 @@
 #include "app/config.h"
 #include "app/machine.h"
 #include "io/loop.h"
+#include "mem/objects.h"
 
 #define WEFT_PLAN_TERMS_MAX 40
 
@@ -22,6 +23,8 @@ struct weft_plan_app {
     size_t router_bytes;     /* compiled routes and their names */
     size_t scratch_bytes;    /* per worker, for regular expressions */
     const struct weft_protocol *protocol;
+    weft_objects *const *objects; /* pools that the program declared */
+    uint32_t objects_count;
 };
 
 struct weft_plan_term {

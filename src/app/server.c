@@ -202,6 +202,20 @@ static weft_rc open_root(struct weft_server *server)
     return rc;
 }
 
+static weft_rc open_objects(struct weft_server *server)
+{
+    const weft_app *app = server->app;
+    for (uint32_t i = 0; i < app->objects_count; i++) {
+        weft_rc rc = weft_objects_open(app->objects[i], &server->ledger, server->plan->workers);
+        if (rc != 0) {
+            weft_log_error("the pool of objects '%s': %s", app->objects[i]->name_z,
+                           weft_rc_text(rc));
+            return rc;
+        }
+    }
+    return 0;
+}
+
 static weft_rc build(struct weft_server *server, const struct weft_machine *machine)
 {
     const struct weft_config *config = &server->app->config;
@@ -216,6 +230,7 @@ static weft_rc build(struct weft_server *server, const struct weft_machine *mach
     WEFT_TRY(weft_offload_create(config->offload_threads, config->offload_queue, &server->offload));
     make_site(&server->site, server->app, config, server->offload);
     WEFT_TRY(open_root(server));
+    WEFT_TRY(open_objects(server));
     WEFT_TRY(build_workers(server, machine));
     WEFT_TRY(build_admin(server));
     return build_metrics(server);
@@ -414,6 +429,8 @@ static void tear_down(struct weft_server *server)
         weft_loop_fini(&worker->loop);
     }
     weft_offload_destroy(server->offload);
+    for (uint32_t i = 0; i < server->app->objects_count; i++)
+        weft_objects_close(server->app->objects[i]);
     weft_app_free(server->admin_app);
     if (server->signal_fd >= 0)
         close(server->signal_fd);
@@ -455,6 +472,8 @@ weft_rc weft_server_describe(weft_app *app, struct weft_plan_app *out)
         .router_bytes = weft_router_bytes(app->router) + app->route_bytes,
         .scratch_bytes = weft_router_scratch_bytes(app->router),
         .protocol = &weft_h1,
+        .objects = app->objects,
+        .objects_count = app->objects_count,
     };
     return 0;
 }

@@ -164,6 +164,19 @@ void *weft_arena_alloc(struct weft_arena *arena, size_t bytes)
     return memory;
 }
 
+bool weft_arena_extend(struct weft_arena *arena, const void *memory, size_t old_bytes,
+                       size_t new_bytes)
+{
+    size_t old_size = WEFT_ALIGN_UP(old_bytes, (size_t)16);
+    if (arena->at == NULL || (const char *)memory + old_size != arena->at)
+        return false;
+    if (new_bytes < old_bytes || new_bytes > old_size + (size_t)(arena->end - arena->at))
+        return false;
+    arena->at += WEFT_ALIGN_UP(new_bytes, (size_t)16) - old_size;
+    arena->asked += new_bytes - old_bytes;
+    return true;
+}
+
 static void drop_newest(struct weft_arena *arena)
 {
     struct weft_arena_chunk *chunk = arena->chunk;

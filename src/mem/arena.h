@@ -85,6 +85,11 @@ static inline void weft_arena_init(struct weft_arena *arena, struct weft_chunks 
  *  returns  NULL when the cap or the store is exhausted */
 void *weft_arena_alloc(struct weft_arena *arena, size_t bytes);
 
+/** Make the newest allocation longer where it lies.
+ *  returns  false: it is not the newest, or its chunk ends before */
+bool weft_arena_extend(struct weft_arena *arena, const void *memory, size_t old_bytes,
+                       size_t new_bytes);
+
 /** Give every chunk back, in O(chunks). */
 void weft_arena_reset(struct weft_arena *arena);
 

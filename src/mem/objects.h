@@ -1,0 +1,28 @@
+/* objects.h - the pools of objects that a program declares (weft/mem.h), as the server opens them.
+ *
+ * Lifetime: opened while the server is built, closed when its workers have ended.
+ * Threads:  opening and closing: the main thread. A worker says once who it is.
+ * Memory:   weft_objects_bytes(), on accounts of their own; the store itself is heap at start.
+ */
+#ifndef WEFT_MEM_OBJECTS_H
+#define WEFT_MEM_OBJECTS_H
+
+#include <weft/mem.h>
+#include "mem/budget.h"
+
+#define WEFT_OBJECT_BYTES_MAX ((size_t)1 << 20)
+#define WEFT_OBJECTS_MAX      ((uint32_t)1 << 24) /* of one worker: indexes of 256 fit */
+
+/** Map a pool for so many workers and book it.
+ *  returns  0; WEFT_ESTATE (open already), WEFT_EBUDGET, WEFT_ENOMEM, WEFT_EFULL (accounts, or more
+ *           objects than a handle can tell apart) */
+WEFT_CHECK weft_rc weft_objects_open(weft_objects *objects, struct weft_ledger *ledger,
+                                     uint32_t workers);
+
+/** Objects that are still out go with it. A pool that is not open is accepted. */
+void weft_objects_close(weft_objects *objects);
+
+/** The calling thread is this worker from now on. */
+void weft_objects_enter(uint32_t worker);
+
+#endif

@@ -29,6 +29,11 @@ enum weft_config_engine {
     WEFT_CONFIG_ENGINE_URING,
     WEFT_CONFIG_ENGINE_EPOLL
 };
+enum weft_config_descriptors {
+    WEFT_CONFIG_DESCRIPTORS_AUTO,
+    WEFT_CONFIG_DESCRIPTORS_ORDINARY,
+    WEFT_CONFIG_DESCRIPTORS_DIRECT
+};
 enum weft_config_access {
     WEFT_CONFIG_ACCESS_OFF,
     WEFT_CONFIG_ACCESS_TEXT,

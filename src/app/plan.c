@@ -2,6 +2,7 @@
  * is started with: the plan cannot drift from what runs. */
 #include "app/plan.h"
 #include "http/middleware.h"
+#include <inttypes.h>
 
 /* Program, libraries, libc's heap while starting, the main thread's stack: measured at start as 3.4
  * MB resident with two workers, rounded up. */
@@ -10,6 +11,8 @@
 #define KERNEL_CONN_BYTES  ((size_t)1536)     /* charged to a cgroup per accepted connection */
 #define FD_RESERVE         300                /* descriptors for everything but connections */
 #define FD_RESERVE_MIN     48 /* where a quarter of them is less than the process has open itself */
+#define FD_PER_WORKER      4  /* ring, waker, listener, reserve */
+#define INSTALLS_MAX       256 /* descriptors lent to direct connections, per worker */
 #define ELASTIC_MIN_BYTES  ((size_t)1 << 20)
 #define ADMIN_ROUTE_BYTES  ((size_t)1 << 20)
 
@@ -125,12 +128,98 @@ static uint32_t reclaim_window_ms(const struct weft_config *config)
     return config->memory_prefault ? 0 : config->memory_return_ms * 3 / 10;
 }
 
+/* ---- more connections than descriptors ---- */
+
+static bool wants_direct(const struct weft_config *config, const struct weft_machine *machine,
+                         uint32_t connections)
+{
+    if (config->descriptors == WEFT_CONFIG_DESCRIPTORS_AUTO)
+        return connections > machine->nofile_hard;
+    return config->descriptors == WEFT_CONFIG_DESCRIPTORS_DIRECT;
+}
+
+static size_t root_of(size_t n)
+{
+    size_t root = 0;
+    while ((root + 1) * (root + 1) <= n)
+        root++;
+    return root;
+}
+
+/* What falls to one of so many workers: SO_REUSEPORT deals connections out by a hash, which spreads
+ * them like coins; six standard deviations are never seen. */
+static size_t worker_share(size_t connections, size_t workers)
+{
+    size_t mean = (connections + workers - 1) / workers;
+    return WEFT_MIN(connections, mean + 6 * root_of(mean) + 16);
+}
+
+/* A worker's table has RLIMIT_NOFILE entries at most. */
+static weft_rc deal_out(struct weft_plan *plan, const struct weft_config *config,
+                        const struct weft_machine *machine, struct weft_config_errors *errors)
+{
+    enum { WORKERS_MAX = 256 };
+    size_t table = (size_t)WEFT_MIN(machine->nofile_hard, (uint64_t)WEFT_URING_TABLE_MAX);
+    size_t most = table > WEFT_REFUSAL_SLOTS ? table - WEFT_REFUSAL_SLOTS : 0;
+    uint32_t needed = 1;
+    while (needed < WORKERS_MAX && worker_share(plan->connections_max, needed) > most)
+        needed++;
+    if (config->workers == 0)
+        plan->workers = WEFT_MAX(plan->workers, needed);
+    plan->worker.connections = WEFT_MIN(worker_share(plan->connections_max, plan->workers), most);
+    if (plan->worker.connections * plan->workers >= plan->connections_max)
+        return 0;
+    char more[64] = "raise the limit or make it smaller";
+    if (worker_share(plan->connections_max, needed) <= most)
+        snprintf(more, sizeof(more), "it takes %u", needed);
+    weft_config_error(errors,
+                      "connections.max: %u direct descriptors do not fit: a worker's table holds "
+                      "RLIMIT_NOFILE (%" PRIu64 ") of them, and there are %u workers: %s",
+                      plan->connections_max, machine->nofile_hard, plan->workers, more);
+    return WEFT_ECONFIG;
+}
+
+/* What is left of the descriptors is for files under way: one for the file, one lent to the
+ * connection that has none. */
+static size_t installs_of(const struct weft_plan *plan, const struct weft_machine *machine)
+{
+    uint64_t taken = (uint64_t)FD_RESERVE_MIN + plan->workers * (uint64_t)FD_PER_WORKER;
+    if (machine->nofile_hard <= taken)
+        return 1;
+    uint64_t each = (machine->nofile_hard - taken) / (2 * plan->workers);
+    return (size_t)WEFT_MIN(WEFT_MAX(each, (uint64_t)1), (uint64_t)INSTALLS_MAX);
+}
+
+static weft_rc go_direct(struct weft_plan *plan, const struct weft_config *config,
+                         const struct weft_machine *machine, struct weft_config_errors *errors)
+{
+    const char *why = "the engine is epoll";
+    if (plan->engine != &weft_uring_ops || !weft_uring_direct_usable(&why)) {
+        if (config->descriptors == WEFT_CONFIG_DESCRIPTORS_DIRECT)
+            weft_config_error(errors, "descriptors: direct ones cannot be had: %s", why);
+        else
+            weft_config_error(errors,
+                              "connections.max: %u is more than RLIMIT_NOFILE (%" PRIu64
+                              "), which takes io_uring's direct descriptors, and they cannot be "
+                              "had: %s; raise the limit (ulimit -n, LimitNOFILE=) or make "
+                              "connections.max smaller",
+                              plan->connections_max, machine->nofile_hard, why);
+        return WEFT_ECONFIG;
+    }
+    WEFT_TRY(deal_out(plan, config, machine, errors));
+    plan->worker.direct = true;
+    plan->worker.installs = installs_of(plan, machine);
+    return 0;
+}
+
 static void worker_options(struct weft_plan *plan, const struct weft_config *config,
                            const struct weft_plan_app *app)
 {
     plan->worker = (struct weft_loop_options){
         .engine = plan->engine,
-        .connections = plan->connections_max,
+        .connections = plan->worker.connections,
+        .direct = plan->worker.direct,
+        .installs = plan->worker.installs,
         .active = config->requests_max,
         .waiting = config->tasks_max,
         .stack_bytes = WEFT_MAX(config->task_stack_bytes, app->route_stack_max),
@@ -148,6 +237,8 @@ static void worker_options(struct weft_plan *plan, const struct weft_config *con
     plan->admin = plan->worker;
     plan->admin.engine = &weft_epoll_ops;
     plan->admin.connections = 64;
+    plan->admin.direct = false;
+    plan->admin.installs = 0;
     plan->admin.active = 32;
     plan->admin.waiting = 8;
     plan->admin.buffers = 8;
@@ -173,6 +264,30 @@ static size_t elastic_min(const struct weft_plan *plan, const struct weft_config
     return WEFT_MAX(route_cap(config, app) + 4096, ELASTIC_MIN_BYTES) * plan->workers;
 }
 
+static size_t shared(size_t count, size_t among, size_t least)
+{
+    return WEFT_MAX(count / among, least);
+}
+
+/* More workers than CPUs are there for their tables alone: what has not been set is for all those
+ * of a CPU together. */
+static void share_defaults(struct weft_plan *plan, const struct weft_config *config, size_t among)
+{
+    struct weft_loop_options *w = &plan->worker;
+    size_t twice = 1;
+    while (twice * 2 <= among)
+        twice *= 2; /* for what is a power of two */
+    if (is_default(config, WEFT_PARAM_requests_max))
+        w->active = shared(w->active, among, 64);
+    if (is_default(config, WEFT_PARAM_tasks_max))
+        w->waiting = shared(w->waiting, among, 32);
+    if (is_default(config, WEFT_PARAM_buffers_spare))
+        w->spare_buffers = shared(w->spare_buffers, among, 32);
+    if (is_default(config, WEFT_PARAM_buffers_count))
+        w->buffers = shared(w->buffers, twice, 8);
+    w->queue = shared(WEFT_ENGINE_QUEUE, twice, 64);
+}
+
 /* Halves what the user has not set, until the sum leaves a quarter of the limit to the arenas, and
  * what the largest route needs. */
 static void scale(struct weft_plan *plan, const struct weft_config *config,
@@ -190,7 +305,7 @@ static void scale(struct weft_plan *plan, const struct weft_config *config,
             w->spare_buffers /= 2;
         if (is_default(config, WEFT_PARAM_connections_max) && plan->connections_max > 2048) {
             plan->connections_max /= 2;
-            w->connections = plan->connections_max;
+            w->connections = plan->connections_max; /* not direct: those are never the default */
         }
         plan->scaled = true;
         add_terms(plan, config, app);
@@ -271,8 +386,13 @@ weft_rc weft_plan_make(struct weft_plan *plan, const struct weft_config *config,
     }
     plan->workers = config->workers != 0 ? config->workers : machine->cpu_count;
     plan->connections_max = connections_max(config, machine);
+    plan->worker.connections = plan->connections_max;
+    if (wants_direct(config, machine, plan->connections_max))
+        WEFT_TRY(go_direct(plan, config, machine, errors));
     set_limit(plan, config, machine);
     worker_options(plan, config, app);
+    if (plan->workers > machine->cpu_count && plan->worker.direct)
+        share_defaults(plan, config, plan->workers / machine->cpu_count);
     add_terms(plan, config, app);
     scale(plan, config, app);
     return fill_elastic(plan, config, app, errors);

@@ -392,6 +392,8 @@ static weft_rc queue_answer(struct weft_h1 *h)
         return queue_raw(h);
     if (kind == WEFT_BODY_STREAM)
         return 0; /* was queued as it came */
+    if (kind == WEFT_BODY_FILE && !bodiless(&h->rq) && h->rq.body.len > 0)
+        WEFT_TRY(weft_conn_reserve_file(&h->conn));
     WEFT_TRY(queue_head(h));
     return queue_body(h);
 }
@@ -400,7 +402,8 @@ static weft_rc queue_answer(struct weft_h1 *h)
 void weft_h1_respond(struct weft_h1 *h)
 {
     weft_rc rc = queue_answer(h);
-    if (WEFT_UNLIKELY(rc == WEFT_ENOMEM)) { /* its head is beyond the route's memory: say so */
+    /* Its head is beyond the route's memory, or no descriptor is left for its file: say so. */
+    if (WEFT_UNLIKELY(rc == WEFT_ENOMEM || rc == WEFT_EFULL)) {
         weft_req_unanswer(&h->rq);
         weft_req_fail(&h->rq, rc);
         rc = queue_answer(h);

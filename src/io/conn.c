@@ -104,8 +104,9 @@ struct weft_conn *weft_conn_wake(struct weft_loop *loop, const struct weft_trans
     conn->index = index;
     conn->timer = (struct weft_timer){.fire = expired};
     conn->message = (struct msghdr){0};
-    conn->file = -1;
+    conn->file = conn->socket = -1;
     conn->file_left = 0;
+    conn->installs = false;
     conn->sent_bytes = 0;
     conn->sending = conn->file_mode = false;
     protocol->start(conn);
@@ -133,7 +134,7 @@ static void detach(struct weft_loop *loop, uint32_t index)
 static void linger(struct weft_loop *loop, uint32_t index)
 {
     struct weft_slot *slot = &loop->slots.table[index];
-    if (shutdown(slot->fd, SHUT_WR) != 0) {
+    if (weft_engine_shutdown(&loop->engine, index, SHUT_WR) != 0) {
         detach(loop, index);
         return;
     }
@@ -143,17 +144,21 @@ static void linger(struct weft_loop *loop, uint32_t index)
     weft_engine_recv(&loop->engine, index, WEFT_RECV_STREAM);
 }
 
+/* Is the process, or this worker, that many connections beyond its limit? */
+static bool beyond(const struct weft_slots *slots, uint32_t by)
+{
+    const struct weft_conn_share *share = slots->share;
+    return atomic_load_explicit(&share->used, memory_order_relaxed) > share->max + by ||
+           slots->used > slots->count - WEFT_REFUSAL_SLOTS + by;
+}
+
 /* No object can be had for what this peer wants: it is told so from static memory. Only some linger
  * then: what is left of the descriptors is meant for others. */
 static void refuse(struct weft_loop *loop, uint32_t index)
 {
-    weft_str text = loop->protocol->refusal;
-    ssize_t n = send(loop->slots.table[index].fd, text.ptr, text.len, MSG_DONTWAIT | MSG_NOSIGNAL);
-    if (n > 0)
-        weft_count_add(loop->counters, WEFT_COUNTER_BYTES_OUT, (uint64_t)n);
+    weft_engine_say(&loop->engine, index, loop->protocol->refusal);
     weft_loop_count(loop, WEFT_COUNTER_REFUSED_CONNS);
-    const struct weft_conn_share *share = loop->slots.share;
-    if (atomic_load_explicit(&share->used, memory_order_relaxed) > share->max + REFUSED_LINGER_MAX)
+    if (beyond(&loop->slots, REFUSED_LINGER_MAX))
         detach(loop, index);
     else
         linger(loop, index);
@@ -162,6 +167,24 @@ static void refuse(struct weft_loop *loop, uint32_t index)
 static void arm_sweep(struct weft_loop *loop)
 {
     weft_timer_arm(&loop->wheel, &loop->slots.sweep, loop->now_ms + loop->slots.sweep_ms);
+}
+
+/* A table of direct descriptors drops who does not fit. So when it is full but for the refusals'
+ * part, connections come with a descriptor, which the process has enough of, until there is room.
+ */
+static void crowded(struct weft_loop *loop)
+{
+    const struct weft_slots *slots = &loop->slots;
+    size_t full = slots->count - WEFT_REFUSAL_SLOTS;
+    bool plain = loop->engine.accept_plain;
+    bool crowd = slots->used >= (plain ? full - full / 16 : full);
+    if (!loop->engine.size.direct || crowd == plain)
+        return;
+    for (uint32_t i = 0; i < loop->listener_count; i++)
+        weft_listener_stop(&loop->listeners[i]);
+    loop->engine.accept_plain = !plain;
+    for (uint32_t i = 0; i < loop->listener_count; i++)
+        weft_listener_resume(&loop->listeners[i]);
 }
 
 void weft_conn_open(struct weft_loop *loop, int fd)
@@ -173,8 +196,9 @@ void weft_conn_open(struct weft_loop *loop, int fd)
         weft_loop_count(loop, WEFT_COUNTER_REFUSED_CONNS);
         weft_loop_count(loop, WEFT_COUNTER_CLOSED);
         weft_str text = loop->protocol->refusal;
-        (void)!send(fd, text.ptr, text.len, MSG_DONTWAIT | MSG_NOSIGNAL); /* best effort: no slot */
-        close(fd);
+        if (!weft_fd_direct(fd)) /* best effort: no slot */
+            (void)!send(fd, text.ptr, text.len, MSG_DONTWAIT | MSG_NOSIGNAL);
+        weft_engine_close_fd(&loop->engine, fd);
         return;
     }
     struct weft_slot *slot = &slots->table[index];
@@ -188,7 +212,8 @@ void weft_conn_open(struct weft_loop *loop, int fd)
         detach(loop, index);
         return;
     }
-    if (before >= slots->share->max)
+    crowded(loop);
+    if (before >= slots->share->max || slots->used > slots->count - WEFT_REFUSAL_SLOTS)
         refuse(loop, index);
     else
         weft_engine_recv(&loop->engine, index, WEFT_RECV_STREAM);
@@ -200,6 +225,7 @@ static void on_detached(void *ctx, uint32_t index)
     slot_put(&loop->slots, index);
     atomic_fetch_sub_explicit(&loop->slots.share->used, 1, memory_order_relaxed);
     weft_loop_count(loop, WEFT_COUNTER_CLOSED);
+    crowded(loop);
     for (uint32_t i = 0; i < loop->listener_count; i++)
         if (loop->listeners[i].paused)
             weft_listener_resume(&loop->listeners[i]);
@@ -317,9 +343,11 @@ static void on_received(void *ctx, uint32_t index, int bytes, uint16_t buf)
 
 /* ---- the TCP transport ---- */
 
+/* What system calls name the connection by: -1 where it has no descriptor, not even a lent one. */
 static int fd_of(const struct weft_conn *conn)
 {
-    return conn->loop->slots.table[conn->slot].fd;
+    int fd = conn->loop->slots.table[conn->slot].fd;
+    return weft_fd_direct(fd) ? conn->socket : fd;
 }
 
 /* Eats n bytes from the front of the iovec. */
@@ -340,15 +368,41 @@ static void advance(struct weft_conn *conn, size_t n)
     }
 }
 
+/* The file has left, or will not: its descriptor is for others. */
+static void uninstall(struct weft_conn *conn)
+{
+    if (conn->socket >= 0)
+        close(conn->socket);
+    conn->socket = -1;
+    conn->loop->installs -= conn->installs;
+    conn->installs = false;
+}
+
 /* sendfile() has no flag for "do not wait": a blocking socket is made non-blocking for as long as a
  * file is on its way. */
 static void file_mode(struct weft_conn *conn, bool on)
 {
-    if (conn->file_mode == on || !conn->loop->engine.sockets_block)
-        return;
-    int value = on;
-    (void)ioctl(fd_of(conn), FIONBIO, &value); /* cannot fail on a socket */
-    conn->file_mode = on;
+    if (conn->file_mode != on && conn->loop->engine.sockets_block && fd_of(conn) >= 0) {
+        int value = on;
+        (void)ioctl(fd_of(conn), FIONBIO, &value); /* cannot fail on a socket */
+        conn->file_mode = on;
+    }
+    if (!on && conn->installs)
+        uninstall(conn);
+}
+
+weft_rc weft_conn_reserve_file(struct weft_conn *conn)
+{
+    struct weft_loop *loop = conn->loop;
+    if (conn->installs || !weft_fd_direct(loop->slots.table[conn->slot].fd))
+        return 0;
+    if (loop->installs == loop->installs_max) {
+        weft_loop_count(loop, WEFT_COUNTER_SHED_INSTALLS);
+        return WEFT_EFULL;
+    }
+    loop->installs++;
+    conn->installs = true;
+    return 0;
 }
 
 static ssize_t send_some(struct weft_conn *conn)
@@ -409,15 +463,45 @@ static weft_rc tcp_continue(struct weft_conn *conn)
     return rc;
 }
 
+/* Before a send that has a file behind it, or follows one that had. */
+static weft_rc file_start(struct weft_conn *conn)
+{
+    if (conn->file_left > 0 && fd_of(conn) < 0) {
+        WEFT_TRY(weft_conn_reserve_file(conn));
+        weft_engine_install(&conn->loop->engine, conn->slot);
+        return WEFT_PENDING;
+    }
+    file_mode(conn, conn->file_left > 0);
+    return 0;
+}
+
 static weft_rc tcp_send(struct weft_conn *conn)
 {
     weft_assert(!conn->sending);
-    if (WEFT_UNLIKELY(conn->file_left > 0 || conn->file_mode))
-        file_mode(conn, conn->file_left > 0);
     conn->progress_ms = conn->loop->now_ms;
-    weft_rc rc = tcp_continue(conn);
+    weft_rc rc = WEFT_UNLIKELY(conn->file_left > 0 || conn->file_mode) ? file_start(conn) : 0;
+    if (rc == 0)
+        rc = tcp_continue(conn);
     conn->sending = rc == WEFT_PENDING;
     return rc;
+}
+
+static void on_installed(void *ctx, uint32_t index, int fd)
+{
+    struct weft_loop *loop = ctx;
+    struct weft_slot *slot = &loop->slots.table[index];
+    weft_assert(slot->state == WEFT_SLOT_ACTIVE);
+    struct weft_conn *conn = conn_of(loop, slot);
+    weft_rc rc = (weft_rc)WEFT_MIN(fd, 0);
+    if (rc == 0) {
+        conn->socket = fd;
+        file_mode(conn, true);
+        rc = tcp_continue(conn);
+    }
+    if (rc == WEFT_PENDING)
+        return;
+    conn->sending = false;
+    conn->protocol->sent(conn, rc);
 }
 
 static void on_sent(void *ctx, uint32_t index, ssize_t bytes)
@@ -460,7 +544,7 @@ static void tcp_release(struct weft_conn *conn)
     struct weft_loop *loop = conn->loop;
     struct weft_slot *slot = &loop->slots.table[conn->slot];
     uint32_t index = conn->slot;
-    if (WEFT_UNLIKELY(conn->file_mode))
+    if (WEFT_UNLIKELY(conn->file_mode || conn->installs))
         file_mode(conn, false);
     weft_conn_drop(conn);
     slot->state = WEFT_SLOT_IDLE;
@@ -476,7 +560,7 @@ static void tcp_close(struct weft_conn *conn, enum weft_close how)
 {
     struct weft_loop *loop = conn->loop;
     uint32_t index = conn->slot;
-    if (conn->file_mode)
+    if (conn->file_mode || conn->installs)
         file_mode(conn, false);
     weft_conn_drop(conn);
     if (how == WEFT_CLOSE_LINGER)
@@ -487,15 +571,15 @@ static void tcp_close(struct weft_conn *conn, enum weft_close how)
 
 static void tcp_abort(struct weft_conn *conn)
 {
-    (void)shutdown(fd_of(conn), SHUT_RDWR); /* fails only when the peer was faster */
+    /* Fails only when the peer was faster. */
+    weft_ignore(weft_engine_shutdown(&conn->loop->engine, conn->slot, SHUT_RDWR));
 }
 
 static size_t tcp_peer(struct weft_conn *conn, char *text, size_t room)
 {
     struct sockaddr_storage address = {0};
-    socklen_t len = sizeof(address);
     char host[INET6_ADDRSTRLEN] = "?";
-    if (getpeername(fd_of(conn), (struct sockaddr *)&address, &len) != 0)
+    if (weft_engine_peer(&conn->loop->engine, conn->slot, &address) != 0)
         return 0;
     if (address.ss_family == AF_INET)
         inet_ntop(AF_INET, &((struct sockaddr_in *)&address)->sin_addr, host, sizeof(host));
@@ -528,6 +612,7 @@ const struct weft_engine_events weft_conn_events = {
     .received = on_received,
     .sent = on_sent,
     .detached = on_detached,
+    .installed = on_installed,
     .watched = on_watched,
 };
 

@@ -82,13 +82,15 @@ struct weft_conn {
     /* What is being sent: filled by the protocol, eaten by the transport. */
     struct iovec iov[WEFT_OUT_IOV_MAX];
     struct msghdr message;
-    int file; /* descriptor to send from after the iovec, -1: none; borrowed */
+    int file;   /* descriptor to send from after the iovec, -1: none; borrowed */
+    int socket; /* descriptor while a file is sent on a connection without one; -1: none; owned */
     uint64_t file_offset;
     uint64_t file_left;
     uint64_t sent_bytes;  /* since the object was made */
     uint64_t progress_ms; /* when the peer last took something */
     bool sending;         /* pending */
     bool file_mode;       /* the socket was made non-blocking for a file */
+    bool installs;        /* counted among those that may have a descriptor */
 };
 
 enum weft_slot_state {
@@ -146,6 +148,11 @@ void weft_conn_open(struct weft_loop *loop, int fd);
 /** Give the protocol's object for a connection that has none; NULL when the pool is empty. */
 struct weft_conn *weft_conn_wake(struct weft_loop *loop, const struct weft_transport *transport,
                                  const struct weft_protocol *protocol, uint32_t slot);
+
+/** May a file be sent on this connection? One that has no descriptor needs one for it, of a bounded
+ *  number; it is kept until the file has left.
+ *  returns  0; WEFT_EFULL: none is left, counted; say so, or wait */
+WEFT_CHECK weft_rc weft_conn_reserve_file(struct weft_conn *conn);
 
 /** Put the object back: for transports, at the end of release and close. */
 void weft_conn_drop(struct weft_conn *conn);

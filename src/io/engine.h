@@ -13,11 +13,12 @@
 
 #include <sys/socket.h>
 #include "base/counter.h"
+#include "base/str.h"
 #include "io/buf.h"
 
 /* A connection at rest: all that an idle one costs a process. */
 struct weft_slot {
-    int32_t fd;       /* -1 while free */
+    int32_t fd;       /* -1 while free; see weft_fd_direct() */
     uint32_t active;  /* index of its struct weft_conn, or WEFT_POOL_NONE; next free slot if free */
     uint32_t last_ds; /* when it last did something, in tenths of a second of the loop's clock */
     uint16_t generation; /* grows with every reuse: completions and handles carry it */
@@ -25,6 +26,21 @@ struct weft_slot {
     uint8_t io;          /* the engine's bits */
 };
 _Static_assert(sizeof(struct weft_slot) == 16, "an idle connection is 16 bytes");
+
+/* A connection may be an entry of the ring's own table instead of a descriptor of the process
+ * (io_uring's direct descriptors): RLIMIT_NOFILE then bounds each worker, not the process. Its slot
+ * holds the entry's index with this bit, and system calls on it go through the engine. */
+#define WEFT_FD_DIRECT 0x40000000
+
+static inline bool weft_fd_direct(int fd)
+{
+    return fd >= WEFT_FD_DIRECT;
+}
+
+static inline int weft_fd_index(int fd)
+{
+    return fd & (WEFT_FD_DIRECT - 1);
+}
 
 enum weft_recv_mode {
     WEFT_RECV_OFF,    /* leave what arrives in the kernel */
@@ -50,15 +66,26 @@ struct weft_engine_events {
     void (*sent)(void *ctx, uint32_t slot, ssize_t bytes);
     /* After detach: the descriptor is closed, no completion of it will come. */
     void (*detached)(void *ctx, uint32_t slot);
+    /* What weft_engine_install() asked for: a descriptor, now the listener's to close, or -errno.
+     */
+    void (*installed)(void *ctx, uint32_t slot, int fd);
     /* A watched descriptor is ready (poll(2) bits), or the watch failed (POLLNVAL). Once. */
     void (*watched)(void *ctx, uint64_t token, uint32_t revents);
 };
 
 struct weft_engine;
 
+/* What the rings and tables of an engine are made for. */
+struct weft_engine_size {
+    size_t slots;
+    size_t buffers; /* receive buffers lent to the kernel (io_uring), power of two */
+    size_t queue;   /* entries of the submission queue (io_uring), power of two */
+    bool direct;    /* connections are entries of the ring's own table (io_uring) */
+};
+
 struct weft_engine_ops {
     const char *name_z;
-    size_t (*bytes)(size_t slot_count, size_t ring_count);
+    size_t (*bytes)(const struct weft_engine_size *size);
     weft_rc (*open)(struct weft_engine *engine);
     void (*close)(struct weft_engine *engine);
     weft_rc (*turn)(struct weft_engine *engine, int64_t wait_ms);
@@ -73,6 +100,12 @@ struct weft_engine_ops {
     weft_rc (*watch)(struct weft_engine *engine, int fd, uint32_t events, uint64_t token,
                      enum weft_io_class class);
     void (*unwatch)(struct weft_engine *engine, int fd, uint64_t token);
+    /* Connections without a descriptor; NULL where there are none (epoll). See below. */
+    void (*say)(struct weft_engine *engine, uint32_t slot, weft_str text);
+    weft_rc (*shutdown)(struct weft_engine *engine, uint32_t slot, int how);
+    weft_rc (*peer)(struct weft_engine *engine, uint32_t slot, struct sockaddr_storage *out);
+    void (*install)(struct weft_engine *engine, uint32_t slot);
+    void (*close_fd)(struct weft_engine *engine, int fd);
 };
 
 struct weft_engine {
@@ -80,13 +113,13 @@ struct weft_engine {
     const struct weft_engine_events *events; /* borrowed: static */
     void *ctx;                               /* handed to every event */
     struct weft_slot *slots;                 /* borrowed: the connection table */
-    size_t slot_count;
-    struct weft_bufs *bufs; /* borrowed */
-    size_t ring_count;      /* receive buffers lent to the kernel (io_uring), power of two */
+    struct weft_engine_size size;
+    struct weft_bufs *bufs;         /* borrowed */
     struct weft_counters *counters; /* borrowed */
     struct weft_account *account;   /* borrowed */
     void *backend;                  /* owned: the backend's state */
-    bool sockets_block;             /* io_uring polls by itself and wants blocking sockets */
+    bool accept_plain;  /* size.direct: with descriptors nevertheless, from the next listen() on */
+    bool sockets_block; /* io_uring polls by itself and wants blocking sockets */
 };
 
 extern const struct weft_engine_ops weft_uring_ops;
@@ -100,6 +133,38 @@ const struct weft_engine_ops *weft_engine_pick(const char *name_z, const char **
 /** Can this process use io_uring with all that uring.c needs?
  *  out_why  the missing part; static; NULL when it can */
 bool weft_uring_usable(const char **out_why);
+
+#define WEFT_URING_TABLE_MAX ((size_t)1 << 20) /* the kernel's bound on a ring's table */
+
+/** Can connections do without descriptors here? Tried on sockets of its own, not assumed: a kernel
+ *  must also really close them when told to (before Linux 6.13 it waits for others' receives).
+ *  out_why  the missing part; static; NULL when they can */
+bool weft_uring_direct_usable(const char **out_why);
+
+/** The submission queue's entries when there is no reason for fewer. */
+#define WEFT_ENGINE_QUEUE ((size_t)512)
+
+/** A last word to a peer, best effort: what its socket takes at once of static memory. */
+void weft_engine_say(struct weft_engine *engine, uint32_t slot, weft_str text);
+
+/** shutdown(2). Under way only, when it returns, where the connection has no descriptor.
+ *  returns  0 or -errno */
+weft_rc weft_engine_shutdown(struct weft_engine *engine, uint32_t slot, int how);
+
+/** getpeername(2).
+ *  returns  0 or -errno */
+WEFT_CHECK weft_rc weft_engine_peer(struct weft_engine *engine, uint32_t slot,
+                                    struct sockaddr_storage *out);
+
+/** Close a connection by what its slot calls it. */
+void weft_engine_close_fd(struct weft_engine *engine, int fd);
+
+/** Ask for a descriptor of a connection that has none: `installed` tells it. One at a time, and
+ *  nothing to be sent meanwhile. */
+static inline void weft_engine_install(struct weft_engine *engine, uint32_t slot)
+{
+    engine->ops->install(engine, slot);
+}
 
 /** Submit what was asked, wait for something to happen (at most wait_ms; -1: for ever; 0: do not
  *  wait), tell the events.

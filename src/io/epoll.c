@@ -73,10 +73,9 @@ static size_t backend_bytes(size_t slot_count)
                          WEFT_PAGE_BYTES);
 }
 
-static size_t epoll_bytes(size_t slot_count, size_t ring_count)
+static size_t epoll_bytes(const struct weft_engine_size *size)
 {
-    (void)ring_count;
-    return backend_bytes(slot_count);
+    return backend_bytes(size->slots);
 }
 
 static weft_rc epoll_open(struct weft_engine *engine)
@@ -85,7 +84,7 @@ static weft_rc epoll_open(struct weft_engine *engine)
     if (fd < 0)
         return (weft_rc)-errno;
     void *memory = NULL;
-    weft_rc rc = weft_account_map(engine->account, backend_bytes(engine->slot_count), &memory);
+    weft_rc rc = weft_account_map(engine->account, backend_bytes(engine->size.slots), &memory);
     if (rc != 0) {
         close(fd);
         return rc;
@@ -106,7 +105,7 @@ static void epoll_close(struct weft_engine *engine)
     if (b == NULL)
         return;
     close(b->fd);
-    weft_account_unmap(engine->account, b, backend_bytes(engine->slot_count));
+    weft_account_unmap(engine->account, b, backend_bytes(engine->size.slots));
     engine->backend = NULL;
 }
 
@@ -116,7 +115,7 @@ static void make_ready(struct weft_engine *engine, uint32_t slot)
     if (engine->slots[slot].io & IO_QUEUED)
         return;
     engine->slots[slot].io |= IO_QUEUED;
-    b->ready[(b->ready_head + b->ready_count) % engine->slot_count] = slot;
+    b->ready[(b->ready_head + b->ready_count) % engine->size.slots] = slot;
     b->ready_count++; /* never above slot_count: each slot is in it once */
 }
 
@@ -296,7 +295,7 @@ static void visit_ready(struct weft_engine *engine)
     struct epoll_backend *b = engine->backend;
     for (uint32_t left = b->ready_count; left > 0; left--) {
         uint32_t index = b->ready[b->ready_head];
-        b->ready_head = (b->ready_head + 1) % (uint32_t)engine->slot_count;
+        b->ready_head = (b->ready_head + 1) % (uint32_t)engine->size.slots;
         b->ready_count--;
         struct weft_slot *slot = &engine->slots[index];
         slot->io &= (uint8_t)~IO_QUEUED;

@@ -155,6 +155,15 @@ void weft_listener_accepted(struct weft_listener *listener, int fd)
     weft_timer_arm(&loop->wheel, &listener->retry, loop->now_ms + RETRY_MS);
 }
 
+void weft_listener_stop(struct weft_listener *listener)
+{
+    if (listener->paused || listener->fd < 0)
+        return;
+    struct weft_engine *engine = &listener->loop->engine;
+    engine->ops->unlisten(engine, listener->id, listener->fd);
+    listener->paused = true;
+}
+
 void weft_listener_resume(struct weft_listener *listener)
 {
     if (!listener->paused || listener->fd < 0)

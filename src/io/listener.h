@@ -45,6 +45,9 @@ WEFT_CHECK weft_rc weft_listener_start(struct weft_listener *listener, struct we
 /** What the engine says: a connection, or that accepting failed. */
 void weft_listener_accepted(struct weft_listener *listener, int fd);
 
+/** Accept no more until weft_listener_resume(); what the kernel has under way still comes. */
+void weft_listener_stop(struct weft_listener *listener);
+
 /** A connection was closed: a paused listener tries again. */
 void weft_listener_resume(struct weft_listener *listener);
 

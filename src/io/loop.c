@@ -23,6 +23,14 @@ static size_t counters_bytes(void)
     return WEFT_ALIGN_UP(sizeof(struct weft_counters), WEFT_PAGE_BYTES);
 }
 
+static struct weft_engine_size engine_size(const struct weft_loop_options *o)
+{
+    return (struct weft_engine_size){.slots = o->connections + WEFT_REFUSAL_SLOTS,
+                                     .buffers = o->buffers,
+                                     .queue = o->queue > 0 ? o->queue : WEFT_ENGINE_QUEUE,
+                                     .direct = o->direct};
+}
+
 static struct weft_term term(const char *name_z, size_t bytes, size_t count, size_t each)
 {
     return (struct weft_term){name_z, bytes, count, each};
@@ -31,11 +39,12 @@ static struct weft_term term(const char *name_z, size_t bytes, size_t count, siz
 size_t weft_loop_terms(const struct weft_loop_options *o, struct weft_term out[WEFT_LOOP_TERMS])
 {
     size_t buffers = o->buffers + o->spare_buffers;
-    size_t slots = o->connections + WEFT_REFUSAL_SLOTS;
+    struct weft_engine_size engine = engine_size(o);
+    size_t slots = engine.slots;
     size_t blocks = WEFT_BLOCKS_PER_CONN * o->active;
     size_t n = 0;
     out[n++] = term("counters", counters_bytes(), 0, 0);
-    out[n++] = term("engine", o->engine->bytes(slots, o->buffers), 0, 0);
+    out[n++] = term("engine", o->engine->bytes(&engine), 0, 0);
     out[n++] = term("connections", weft_slots_bytes(slots), slots, sizeof(struct weft_slot));
     out[n++] = term("active", weft_pool_bytes(o->protocol->conn_bytes, o->active), o->active,
                     o->protocol->conn_bytes);
@@ -109,6 +118,7 @@ static weft_rc build_connections(struct builder *b)
     WEFT_TRY(part(b, "connections"));
     WEFT_TRY(weft_slots_init(&loop->slots, b->account, o->connections + WEFT_REFUSAL_SLOTS));
     loop->slots.share = o->share;
+    loop->installs_max = o->installs;
     weft_slots_limit(&loop->slots, o->slot_limits);
     WEFT_TRY(part(b, "engine"));
     loop->engine = (struct weft_engine){
@@ -116,9 +126,8 @@ static weft_rc build_connections(struct builder *b)
         .events = &weft_conn_events,
         .ctx = loop,
         .slots = loop->slots.table,
-        .slot_count = loop->slots.count,
+        .size = engine_size(o),
         .bufs = &loop->bufs,
-        .ring_count = o->buffers,
         .counters = loop->counters,
         .account = b->account,
     };

@@ -26,8 +26,11 @@
 struct weft_loop_options {
     const struct weft_engine_ops *engine;
     uint32_t worker;               /* index, for the ledger */
-    size_t connections;            /* slots: all of the process's may fall to one worker */
+    size_t connections;            /* slots: as many as may fall to this worker */
     struct weft_conn_share *share; /* borrowed: the process's count of connections */
+    bool direct;                   /* connections are entries of the ring's table: engine.h */
+    size_t installs;               /* descriptors that such ones may have at once, for files */
+    size_t queue;                  /* entries of the submission queue, power of two; 0: the usual */
     size_t active;                 /* connections with something going on at once */
     size_t waiting;                /* tasks that wait at once */
     size_t stack_bytes;
@@ -75,6 +78,7 @@ struct weft_loop {
     bool draining;
     struct weft_reclaim reclaim;
     const struct weft_limits *limits; /* borrowed; may be NULL */
+    size_t installs_max, installs;    /* descriptors for connections without one: at most, now */
     struct weft_pool watches;         /* struct weft_watch *, by token */
     _Atomic(struct weft_post *) posts;
     struct weft_watch waker;

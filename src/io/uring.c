@@ -7,63 +7,18 @@
  * The ring runs with DEFER_TASKRUN: completions are made when we ask for them, on our own core, not
  * by interrupting us.
  */
-#include "io/engine.h"
-#include "io/uring_abi.h"
+#include "io/uring_priv.h"
 #include <errno.h>
-#include <liburing.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum {
-    IO_STREAM = 1,      /* mode: bytes as they come */
-    IO_ONCE = 2,        /* mode: the next bytes */
-    IO_ARMED = 4,       /* a receive is in the kernel */
-    IO_SENDING = 8,     /* a send or a writable poll is in the kernel */
-    IO_CANCELED = 16,   /* its cancellation was asked for */
-    IO_DETACHED = 32,   /* closes when nothing is in the kernel any more */
-    IO_MULTISHOT = 64,  /* the armed receive is a multishot one */
-    IO_CANCELING = 128, /* the cancellation's own completion is outstanding */
-};
-
-/* user_data: kind in the top byte, generation below, slot (or listener, or token) in the low part.
- */
-enum kind {
-    KIND_RECV = 1,
-    KIND_SEND,
-    KIND_ACCEPT,
-    KIND_WATCH,
-    KIND_URGENT, /* a watch of the management class: told before all others */
-    KIND_CANCEL,
-    KIND_IGNORE,
-};
-
-#define KIND_SHIFT    56
-#define PAYLOAD       ((1ull << KIND_SHIFT) - 1)
-#define SQ_ENTRIES    512
-#define CQ_ENTRIES    4096
+#define CQ_PER_SQ     8 /* completions that fit, per submission that does */
 #define RECV_PAUSE_MS 1
 #define BUFFER_GROUP  0
 #define CQES_MAX      128
-
-struct uring_backend {
-    struct io_uring ring;
-    struct io_uring_buf_ring *buffers;
-    uint32_t lent; /* buffers in the kernel's hands */
-    uint32_t ring_mask;
-    uint32_t ring_adds; /* added since the last advance */
-};
-
-static uint64_t tag(enum kind kind, uint64_t payload)
-{
-    return (uint64_t)kind << KIND_SHIFT | payload;
-}
-
-static uint64_t slot_tag(const struct weft_engine *engine, enum kind kind, uint32_t slot)
-{
-    return tag(kind, (uint64_t)engine->slots[slot].generation << 32 | slot);
-}
+#define ACCEPT_DIRECT 0x8000u /* in an accept's tag: what comes are entries of the table */
 
 static size_t buffer_ring_bytes(size_t ring_count)
 {
@@ -72,31 +27,21 @@ static size_t buffer_ring_bytes(size_t ring_count)
 
 /* Rings are the kernel's memory, mapped here: they are counted because they are ours to answer for.
  */
-static size_t uring_bytes(size_t slot_count, size_t ring_count)
+static size_t uring_bytes(const struct weft_engine_size *size)
 {
-    (void)slot_count;
     return WEFT_ALIGN_UP(sizeof(struct uring_backend), WEFT_PAGE_BYTES) +
-           buffer_ring_bytes(ring_count) + SQ_ENTRIES * (sizeof(struct io_uring_sqe) + 4) +
-           CQ_ENTRIES * sizeof(struct io_uring_cqe) + 2 * WEFT_PAGE_BYTES;
-}
-
-/* One submission entry; when the queue is full, what is in it goes to the kernel first. */
-static struct io_uring_sqe *entry(struct weft_engine *engine)
-{
-    struct uring_backend *b = engine->backend;
-    struct io_uring_sqe *sqe = io_uring_get_sqe(&b->ring);
-    while (sqe == NULL) {
-        (void)io_uring_submit(&b->ring); /* -EBUSY, -EAGAIN: try again, entries do not get lost */
-        sqe = io_uring_get_sqe(&b->ring);
-    }
-    return sqe;
+           buffer_ring_bytes(size->buffers) +
+           WEFT_ALIGN_UP(size->queue * sizeof(struct io_uring_sqe), WEFT_PAGE_BYTES) +
+           WEFT_ALIGN_UP(size->queue * (4 + CQ_PER_SQ * sizeof(struct io_uring_cqe)),
+                         WEFT_PAGE_BYTES) +
+           WEFT_PAGE_BYTES;
 }
 
 static bool lend(void *ctx, uint16_t id)
 {
     struct weft_engine *engine = ctx;
     struct uring_backend *b = engine->backend;
-    if (b->lent == engine->ring_count)
+    if (b->lent == engine->size.buffers)
         return false;
     io_uring_buf_ring_add(b->buffers, weft_bufs_at(engine->bufs, id), engine->bufs->buffer_bytes,
                           id, (int)b->ring_mask, (int)b->ring_adds++);
@@ -108,7 +53,7 @@ static bool lend(void *ctx, uint16_t id)
 static void lend_spares(struct weft_engine *engine)
 {
     struct uring_backend *b = engine->backend;
-    while (b->lent < engine->ring_count) {
+    while (b->lent < engine->size.buffers) {
         uint16_t id = weft_bufs_take(engine->bufs);
         if (id == WEFT_BUF_NONE || !lend(engine, id))
             break;
@@ -117,23 +62,23 @@ static void lend_spares(struct weft_engine *engine)
     b->ring_adds = 0;
 }
 
-static int setup_ring(struct io_uring *ring)
+int weft_uring_setup(struct io_uring *ring, size_t entries)
 {
     struct io_uring_params params = {0};
     params.flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_CQSIZE |
                    IORING_SETUP_SUBMIT_ALL | IORING_SETUP_CLAMP;
-    params.cq_entries = CQ_ENTRIES;
-    return io_uring_queue_init_params(SQ_ENTRIES, ring, &params);
+    params.cq_entries = (uint32_t)(entries * CQ_PER_SQ);
+    return io_uring_queue_init_params((unsigned)entries, ring, &params);
 }
 
 static int register_buffers(struct weft_engine *engine, struct uring_backend *b)
 {
-    size_t bytes = buffer_ring_bytes(engine->ring_count);
+    size_t bytes = buffer_ring_bytes(engine->size.buffers);
     void *ring = weft_map(bytes);
     if (ring == NULL)
         return -ENOMEM;
     struct io_uring_buf_reg reg = {.ring_addr = (uint64_t)(uintptr_t)ring,
-                                   .ring_entries = (uint32_t)engine->ring_count,
+                                   .ring_entries = (uint32_t)engine->size.buffers,
                                    .bgid = BUFFER_GROUP};
     int rc = io_uring_register_buf_ring(&b->ring, &reg, 0);
     if (rc != 0) {
@@ -141,27 +86,41 @@ static int register_buffers(struct weft_engine *engine, struct uring_backend *b)
         return rc;
     }
     b->buffers = ring;
-    b->ring_mask = (uint32_t)engine->ring_count - 1;
+    b->ring_mask = (uint32_t)engine->size.buffers - 1;
     io_uring_buf_ring_init(b->buffers);
     return 0;
 }
 
+/* Everything that lives in the kernel; on error nothing is left there. */
+static int open_ring(struct weft_engine *engine, struct uring_backend *b)
+{
+    int rc = weft_uring_setup(&b->ring, engine->size.queue);
+    if (rc < 0)
+        return rc;
+    if (engine->size.direct)
+        rc = weft_uring_table(engine, &b->ring);
+    if (rc == 0)
+        rc = register_buffers(engine, b);
+    if (rc < 0)
+        io_uring_queue_exit(&b->ring);
+    else
+        (void)io_uring_register_ring_fd(&b->ring); /* saves a look-up a turn; works without */
+    return rc;
+}
+
 static weft_rc uring_open(struct weft_engine *engine)
 {
-    weft_assert((engine->ring_count & (engine->ring_count - 1)) == 0);
-    size_t bytes = uring_bytes(engine->slot_count, engine->ring_count);
+    weft_assert((engine->size.buffers & (engine->size.buffers - 1)) == 0);
+    size_t bytes = uring_bytes(&engine->size);
     WEFT_TRY(weft_account_reserve(engine->account, bytes));
     struct uring_backend *b = weft_map(sizeof(*b));
-    int rc = b == NULL ? -ENOMEM : setup_ring(&b->ring);
-    if (rc < 0)
-        goto fail;
-    rc = register_buffers(engine, b);
+    int rc = b == NULL ? -ENOMEM : open_ring(engine, b);
     if (rc < 0) {
-        io_uring_queue_exit(&b->ring);
-        goto fail;
+        if (b != NULL)
+            munmap(b, sizeof(*b));
+        weft_account_release(engine->account, bytes);
+        return (weft_rc)rc;
     }
-    (void)io_uring_register_ring_fd(
-        &b->ring); /* saves a descriptor look-up a turn; works without */
     engine->backend = b;
     engine->sockets_block = true;
     engine->bufs->lend = lend;
@@ -169,11 +128,6 @@ static weft_rc uring_open(struct weft_engine *engine)
     weft_account_commit(engine->account, (ptrdiff_t)bytes);
     lend_spares(engine);
     return 0;
-fail:
-    if (b != NULL)
-        munmap(b, sizeof(*b));
-    weft_account_release(engine->account, bytes);
-    return (weft_rc)rc;
 }
 
 static void uring_close(struct weft_engine *engine)
@@ -182,7 +136,7 @@ static void uring_close(struct weft_engine *engine)
     if (b == NULL)
         return;
     io_uring_queue_exit(&b->ring);
-    munmap(b->buffers, buffer_ring_bytes(engine->ring_count));
+    munmap(b->buffers, buffer_ring_bytes(engine->size.buffers));
     engine->bufs->lend = NULL;
     /* The kernel's buffers are free again: hand each back to the pool. */
     uint32_t lent = b->lent;
@@ -192,7 +146,7 @@ static void uring_close(struct weft_engine *engine)
             lent--;
         }
     }
-    size_t bytes = uring_bytes(engine->slot_count, engine->ring_count);
+    size_t bytes = uring_bytes(&engine->size);
     munmap(b, sizeof(*b));
     weft_account_commit(engine->account, -(ptrdiff_t)bytes);
     weft_account_release(engine->account, bytes);
@@ -202,7 +156,7 @@ static void uring_close(struct weft_engine *engine)
 bool weft_uring_usable(const char **out_why)
 {
     struct io_uring ring;
-    int rc = setup_ring(&ring);
+    int rc = weft_uring_setup(&ring, 8);
     if (rc < 0) {
         *out_why =
             rc == -EPERM || rc == -ENOSYS
@@ -229,6 +183,7 @@ static void arm_recv(struct weft_engine *engine, uint32_t index)
         io_uring_prep_recv_multishot(sqe, slot->fd, NULL, 0, 0);
     else
         io_uring_prep_recv(sqe, slot->fd, NULL, 0, 0);
+    aim(sqe, slot);
     sqe->flags |= IOSQE_BUFFER_SELECT;
     sqe->buf_group = BUFFER_GROUP;
     io_uring_sqe_set_data64(sqe, slot_tag(engine, KIND_RECV, index));
@@ -273,7 +228,7 @@ static void finish_detach(struct weft_engine *engine, uint32_t index)
     struct weft_slot *slot = &engine->slots[index];
     if (slot->io & (IO_ARMED | IO_SENDING | IO_CANCELING))
         return;
-    close(slot->fd);
+    weft_engine_close_fd(engine, slot->fd);
     slot->fd = -1;
     slot->io = 0;
     engine->events->detached(engine->ctx, index);
@@ -341,6 +296,7 @@ static ssize_t uring_send(struct weft_engine *engine, uint32_t index, struct msg
                            (int)send_flags);
     else
         io_uring_prep_sendmsg(sqe, slot->fd, message, send_flags);
+    aim(sqe, slot);
     io_uring_sqe_set_data64(sqe, slot_tag(engine, KIND_SEND, index));
     slot->io |= IO_SENDING;
     return -EINPROGRESS;
@@ -352,6 +308,7 @@ static void uring_want_write(struct weft_engine *engine, uint32_t index, bool so
     struct weft_slot *slot = &engine->slots[index];
     struct io_uring_sqe *sqe = entry(engine);
     io_uring_prep_poll_add(sqe, slot->fd, POLLOUT);
+    aim(sqe, slot);
     io_uring_sqe_set_data64(sqe,
                             tag(KIND_SEND, 1ull << 48 | (uint64_t)slot->generation << 32 | index));
     slot->io |= IO_SENDING;
@@ -369,6 +326,19 @@ static void on_send(struct weft_engine *engine, uint32_t index, int res, bool po
         engine->events->sent(engine->ctx, index, res == 0 ? -EPIPE : res);
 }
 
+static void on_install(struct weft_engine *engine, uint32_t index, int res)
+{
+    struct weft_slot *slot = &engine->slots[index];
+    slot->io &= (uint8_t)~IO_SENDING;
+    if (!(slot->io & IO_DETACHED)) {
+        engine->events->installed(engine->ctx, index, res);
+        return;
+    }
+    if (res >= 0)
+        close(res);
+    finish_detach(engine, index);
+}
+
 /* ---- connections, listeners, watches ---- */
 
 static weft_rc uring_attach(struct weft_engine *engine, uint32_t index)
@@ -384,7 +354,8 @@ static void uring_detach(struct weft_engine *engine, uint32_t index)
     slot->io = (uint8_t)((slot->io & ~(IO_STREAM | IO_ONCE)) | IO_DETACHED);
     if (slot->io & (IO_ARMED | IO_SENDING)) {
         struct io_uring_sqe *sqe = entry(engine);
-        io_uring_prep_cancel_fd(sqe, slot->fd, IORING_ASYNC_CANCEL_ALL);
+        unsigned fixed = weft_fd_direct(slot->fd) ? IORING_ASYNC_CANCEL_FD_FIXED : 0;
+        io_uring_prep_cancel_fd(sqe, weft_fd_index(slot->fd), IORING_ASYNC_CANCEL_ALL | fixed);
         io_uring_sqe_set_data64(sqe, slot_tag(engine, KIND_CANCEL, index));
         slot->io |= IO_CANCELING;
         return;
@@ -402,27 +373,43 @@ static void on_cancel(struct weft_engine *engine, uint32_t index)
     finish_detach(engine, index);
 }
 
+static uint64_t accept_tag(const struct weft_engine *engine, uint32_t listener, int fd)
+{
+    uint32_t direct = engine->size.direct && !engine->accept_plain ? ACCEPT_DIRECT : 0;
+    return tag(KIND_ACCEPT, (uint64_t)(uint32_t)fd << 16 | direct | listener);
+}
+
 static weft_rc uring_listen(struct weft_engine *engine, uint32_t listener, int fd)
 {
     struct io_uring_sqe *sqe = entry(engine);
-    io_uring_prep_multishot_accept(sqe, fd, NULL, NULL, SOCK_CLOEXEC);
-    io_uring_sqe_set_data64(sqe, tag(KIND_ACCEPT, (uint64_t)(uint32_t)fd << 16 | listener));
+    uint64_t data = accept_tag(engine, listener, fd);
+    if (data & ACCEPT_DIRECT)
+        io_uring_prep_multishot_accept_direct(sqe, fd, NULL, NULL, 0);
+    else
+        io_uring_prep_multishot_accept(sqe, fd, NULL, NULL, SOCK_CLOEXEC);
+    io_uring_sqe_set_data64(sqe, data);
     return 0;
 }
 
 static void uring_unlisten(struct weft_engine *engine, uint32_t listener, int fd)
 {
     struct io_uring_sqe *sqe = entry(engine);
-    io_uring_prep_cancel64(sqe, tag(KIND_ACCEPT, (uint64_t)(uint32_t)fd << 16 | listener), 0);
+    io_uring_prep_cancel64(sqe, accept_tag(engine, listener, fd), IORING_ASYNC_CANCEL_ALL);
     io_uring_sqe_set_data64(sqe, tag(KIND_IGNORE, 0));
 }
 
 static void on_accept(struct weft_engine *engine, uint64_t payload, int res, uint32_t flags)
 {
-    uint32_t listener = (uint32_t)(payload & 0xffff);
-    bool over = !(flags & IORING_CQE_F_MORE);
+    uint32_t listener = (uint32_t)(payload & (ACCEPT_DIRECT - 1));
+    bool over = !(flags & IORING_CQE_F_MORE), direct = (payload & ACCEPT_DIRECT) != 0;
+    if (res == -ENFILE && direct && engine->accept_plain) {
+        /* The table filled up before we heard of it: one was dropped; others come the other way. */
+        weft_count(engine->counters, WEFT_COUNTER_ACCEPT_ERRORS);
+        return;
+    }
     if (res >= 0 || (res != -ECANCELED && res != -EINTR && res != -ECONNABORTED))
-        engine->events->accepted(engine->ctx, listener, res);
+        engine->events->accepted(engine->ctx, listener,
+                                 res >= 0 && direct ? WEFT_FD_DIRECT | res : res);
     if (over && (res >= 0 || res == -EINTR || res == -ECONNABORTED))
         (void)uring_listen(engine, listener, (int)(payload >> 16)); /* cannot fail */
 }
@@ -432,7 +419,7 @@ static weft_rc uring_watch(struct weft_engine *engine, int fd, uint32_t events, 
 {
     struct io_uring_sqe *sqe = entry(engine);
     io_uring_prep_poll_add(sqe, fd, events);
-    enum kind kind = class == WEFT_CLASS_MANAGEMENT ? KIND_URGENT : KIND_WATCH;
+    enum weft_uring_kind kind = class == WEFT_CLASS_MANAGEMENT ? KIND_URGENT : KIND_WATCH;
     io_uring_sqe_set_data64(sqe, tag(kind, token & PAYLOAD));
     return 0;
 }
@@ -451,7 +438,7 @@ static void one_cqe(struct weft_engine *engine, uint64_t data, int res, uint32_t
 {
     uint64_t payload = data & PAYLOAD;
     uint32_t index = (uint32_t)payload;
-    switch ((enum kind)(data >> KIND_SHIFT)) {
+    switch ((enum weft_uring_kind)(data >> KIND_SHIFT)) {
     case KIND_RECV:
         on_recv(engine, index, res, flags);
         break;
@@ -468,6 +455,9 @@ static void one_cqe(struct weft_engine *engine, uint64_t data, int res, uint32_t
         break;
     case KIND_CANCEL:
         on_cancel(engine, index);
+        break;
+    case KIND_INSTALL:
+        on_install(engine, index, res);
         break;
     case KIND_IGNORE:
         break;
@@ -535,4 +525,9 @@ const struct weft_engine_ops weft_uring_ops = {
     .want_write = uring_want_write,
     .watch = uring_watch,
     .unwatch = uring_unwatch,
+    .say = weft_uring_say,
+    .shutdown = weft_uring_shutdown,
+    .peer = weft_uring_peer,
+    .install = weft_uring_install,
+    .close_fd = weft_uring_close_fd,
 };

@@ -13,4 +13,11 @@
     (1U << 16) /* Linux 6.6: no index array between us and the entries */
 #endif
 
+/* Opcode, Linux 6.8: an ordinary descriptor (fd) for an entry of the ring's table. */
+#define WEFT_URING_OP_FIXED_FD_INSTALL 54
+
+/* IORING_OP_URING_CMD on a socket, Linux 6.7: getsockopt(2); cmd_op says so, level and name lie in
+ * `addr`, the length where file_index is, and the address of the answer in addr3. */
+#define WEFT_URING_SOCKET_GETSOCKOPT 2
+
 #endif

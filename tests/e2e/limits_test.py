@@ -147,7 +147,7 @@ class Descriptors(unittest.TestCase):
     def test_when_they_run_out(self):
         """EMFILE: accepting pauses without spinning, those who wait are told 503, those inside are
         served, and all is as before once descriptors are there."""
-        server = self.limited(40, '--connections-max', '1000')
+        server = self.limited(40, '--connections-max', '1000', '--descriptors', 'ordinary')
         inside = server.conn()
         inside.ask('/')
         conns = [server.conn() for _ in range(80)]

@@ -27,6 +27,7 @@ import unittest
 
 BIN = os.environ.get('WEFT_BIN', 'build/weft')
 ENGINE = os.environ.get('WEFT_ENGINE', 'epoll')
+EXTRA = os.environ.get('WEFT_E2E_FLAGS', '').split()  # to see everything once with other settings
 PHASE = os.environ.get('WEFT_PHASE', 'e2e')
 SANITIZED = PHASE in ('asan', 'tsan')
 SLOWER = 4 if SANITIZED else 1  # how much longer things may take
@@ -338,7 +339,8 @@ class Server:
                  binary=BIN):
         self.scratch = tempfile.TemporaryDirectory(prefix='weft-server.')
         self.output_path = os.path.join(self.scratch.name, 'output')
-        self.args = [binary, command, '--port', '0', '--admin-port', '0', '--engine', engine, *flags]
+        self.args = [binary, command, '--port', '0', '--admin-port', '0', '--engine', engine,
+                     *EXTRA, *flags]
         clean = {key: value for key, value in os.environ.items() if not key.startswith('WEFT_')}
         clean.update(env or {})
         with open(self.output_path, 'wb') as output:

@@ -198,7 +198,7 @@ static const struct weft_protocol echo_protocol = {
 /* ---- the loop ---- */
 
 struct rig_options {
-    size_t connections, share, active, buffers, spares;
+    size_t connections, share, active, buffers, spares, installs;
     struct weft_slot_limits limits;
     int send_bytes; /* SO_SNDBUF of the server's sockets; 0: the kernel's choice */
     bool fake_clock;
@@ -215,6 +215,7 @@ static struct rig {
 } rig;
 
 static const struct weft_engine_ops *rig_engine; /* the one that is tested */
+static bool rig_direct;                          /* with connections without descriptors */
 
 static inline uint64_t counted(enum weft_counter id)
 {
@@ -247,6 +248,9 @@ static void rig_open(struct rig_options o)
         .engine = rig_engine,
         .connections = o.connections > 0 ? o.connections : 64,
         .share = &rig.share,
+        .direct = rig_direct,
+        .installs = o.installs > 0 ? o.installs : 8,
+        .queue = rig_direct ? 64 : 0,
         .active = o.active > 0 ? o.active : 64,
         .waiting = 16,
         .stack_bytes = 16 << 10,
@@ -383,5 +387,10 @@ static inline void client_reset(int fd)
         } else {                                                                                   \
             print_message("uring: skipped: %s\n", why_);                                           \
         }                                                                                          \
+        rig_direct = weft_uring_direct_usable(&why_);                                              \
+        if (rig_direct)                                                                            \
+            failed += cmocka_run_group_tests_name("uring, direct", tests, NULL, NULL);             \
+        else                                                                                       \
+            print_message("direct descriptors: skipped: %s\n", why_);                              \
     } while (0)
 #endif

@@ -188,6 +188,8 @@ static void hunger(void)
 static void without_descriptors_accepting_pauses(void **state)
 {
     (void)state;
+    if (rig_direct)
+        return; /* connections take none there */
     rig_close();
     pid_t child = fork();
     if (child == 0) {

@@ -22,5 +22,5 @@ void weft_demo_text(weft_app *app)
 {
     weft_get(app, "/", hello);
     weft_get(app, "/efficient", efficient);
-    weft_get(app, "/health", health);
+    weft_route(app, "GET", "/health", health, WEFT_ROUTE_OPTS(.vital = true));
 }

@@ -29,6 +29,7 @@ typedef struct weft_route_opts {
     uint64_t body;        /* largest request body, bytes (request.body_bytes_max) */
     bool body_unlimited;  /* any size: for handlers that stream */
     uint32_t deadline_ms; /* total time of a request (timeouts.request_ms) */
+    bool vital;           /* never refused because memory is short: for health checks. Keep small */
     uint32_t stack;       /* stack bytes that the handler needs: all get the largest (rule 6) */
 } weft_route_opts;
 #define WEFT_ROUTE_OPTS(...)                                                                       \

@@ -14,7 +14,9 @@ static struct weft_metrics_source source_of(struct weft_server *server)
         .engine_z = server->plan->engine->name_z,
         .plan_bytes = server->plan->total,
         .connections_max = server->share.max,
-        .ready = !server->draining,
+        .settle = &server->warden.settle,
+        .limits = &server->warden.limits,
+        .ready = !server->draining && weft_warden_ready(&server->warden),
     };
     for (uint32_t i = 0; i < server->plan->workers; i++)
         source.stack_high_water = WEFT_MAX(source.stack_high_water,
@@ -55,6 +57,8 @@ static weft_rc readyz(weft_req *rq)
     const struct weft_server *server = weft_user(rq);
     if (server->draining)
         return weft_text(rq, 503, WEFT_S("draining\n"));
+    if (!weft_warden_ready(&server->warden))
+        return weft_text(rq, 503, WEFT_S("short of memory\n"));
     return weft_text(rq, 200, WEFT_S("ready\n"));
 }
 

@@ -95,6 +95,7 @@ static void set_opts(weft_app *app, struct weft_route *route, const weft_route_o
     route->heap_bytes = opts->heap;
     route->body_bytes_max = opts->body_unlimited ? UINT64_MAX : opts->body;
     route->deadline_ms = opts->deadline_ms;
+    route->vital = opts->vital;
     if (opts->heap > 0 && opts->heap > opts->memory)
         mistake(app, "route %.*s: .heap is part of .memory, and larger", (int)route->pattern.len,
                 route->pattern.ptr);

@@ -119,6 +119,7 @@ static weft_rc build_worker(struct weft_server *server, struct weft_worker *work
     struct weft_loop_options own = *options;
     own.worker = index;
     own.share = site == &server->site ? &server->share : &server->admin_share;
+    own.limits = site == &server->site ? &server->warden.limits : NULL; /* it is never shed */
     weft_rc rc = weft_loop_init(&worker->loop, &server->ledger, &own, &part_z);
     if (rc != 0) {
         weft_log_error("cannot build worker %u: %s: %s", index, part_z, weft_rc_text(rc));
@@ -227,6 +228,9 @@ static weft_rc build(struct weft_server *server, const struct weft_machine *mach
         return WEFT_ENOMEM;
     WEFT_TRY(weft_ledger_init(&server->ledger, plan->limit));
     WEFT_TRY(weft_router_attach(server->app->router, &server->ledger, plan->workers));
+    bool grouped = machine->cgroup_limit_bytes != WEFT_MACHINE_NO_LIMIT;
+    weft_warden_init(&server->warden, plan->limit, grouped ? machine->cgroup_limit_bytes : 0,
+                     config->memory_prefault ? 0 : config->memory_return_ms);
     WEFT_TRY(weft_offload_create(config->offload_threads, config->offload_queue, &server->offload));
     make_site(&server->site, server->app, config, server->offload);
     WEFT_TRY(open_root(server));
@@ -288,6 +292,7 @@ static void worker_done(struct weft_post *post)
         weft_listener_close(&loop->listeners[i]);
     weft_conns_drain(loop);
     (void)weft_conns_abort(loop); /* an admin request under way does not hold up the end */
+    weft_warden_stop(&server->warden);
     server->admin.stopping = true;
 }
 
@@ -380,6 +385,7 @@ static weft_rc run(struct weft_server *server)
         return rc;
     }
     say_where(server);
+    weft_warden_start(&server->warden, &admin->loop, server->workers, server->plan->workers);
     weft_worker_turn(admin);
     weft_loop_unwatch(&admin->loop, &server->signals);
     return admin->failed;

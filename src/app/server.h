@@ -13,6 +13,7 @@
 #include "app/app.h"
 #include "app/machine.h"
 #include "app/plan.h"
+#include "app/warden.h"
 #include "app/worker.h"
 #include "ops/metrics.h"
 
@@ -29,6 +30,7 @@ struct weft_server {
     struct weft_ledger ledger;
     struct weft_conn_share share, admin_share;
     struct weft_offload *offload;
+    struct weft_warden warden;
     struct weft_site site, admin_site;
     weft_app *admin_app;
     struct weft_worker *workers; /* owned: mapped, plan->workers */

@@ -24,6 +24,23 @@ static void cut_off(struct weft_post *post)
     atomic_store(&worker->cut, weft_conns_abort(&worker->loop));
 }
 
+static void relieve(struct weft_post *post)
+{
+    struct weft_worker *worker = WEFT_CONTAINER_OF(post, struct weft_worker, relieve);
+    atomic_store(&worker->relieving, false);
+    uint32_t level = weft_limits_relief(worker->loop.limits);
+    if (level >= WEFT_RELIEF_TRIM)
+        weft_reclaim_all(&worker->loop);
+    if (level >= WEFT_RELIEF_CLOSE)
+        weft_conns_close_oldest(&worker->loop);
+}
+
+void weft_worker_relieve(struct weft_worker *worker)
+{
+    if (!atomic_exchange(&worker->relieving, true)) /* a post is in the list once */
+        weft_loop_post(&worker->loop, &worker->relieve);
+}
+
 weft_rc weft_worker_open(struct weft_worker *worker)
 {
     struct weft_loop *loop = &worker->loop;
@@ -92,6 +109,7 @@ weft_rc weft_worker_start(struct weft_worker *worker)
 {
     worker->drain.run = drain;
     worker->cut_off.run = cut_off;
+    worker->relieve.run = relieve;
     pthread_attr_t attr;
     pthread_attr_init(&attr);
     (void)pthread_attr_setstacksize(&attr, WEFT_WORKER_STACK_BYTES); /* else the default: larger */

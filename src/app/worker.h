@@ -32,7 +32,8 @@ struct weft_worker {
     _Atomic int state;    /* enum weft_worker_state */
     weft_rc failed;       /* why, when state says so */
     _Atomic uint32_t cut; /* connections that the end of the drain cut off */
-    struct weft_post drain, cut_off;
+    struct weft_post drain, cut_off, relieve;
+    _Atomic bool relieving; /* `relieve` was posted and has not run */
     struct weft_loop *boss; /* borrowed: told when it is done */
     struct weft_post done;
 };
@@ -46,6 +47,9 @@ WEFT_CHECK weft_rc weft_worker_start(struct weft_worker *worker);
  * cut what is left. */
 void weft_worker_drain(struct weft_worker *worker);
 void weft_worker_cut(struct weft_worker *worker);
+
+/** From any thread: memory is short; do what the present level of relief asks of a worker. */
+void weft_worker_relieve(struct weft_worker *worker);
 
 /** The two halves of what the thread does, for the admin loop, which is the main thread's. */
 WEFT_CHECK weft_rc weft_worker_open(struct weft_worker *worker);

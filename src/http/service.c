@@ -137,10 +137,20 @@ static void late(struct weft_timer *timer)
     weft_req_cancel(rq, WEFT_EDEADLINE);
 }
 
+/* Memory is short: what runs shall end, and nothing be added to it. */
+static bool shed(const weft_req *rq)
+{
+    return weft_limits_relief(rq->loop->limits) >= WEFT_RELIEF_SHED && !rq->route->vital;
+}
+
 /* The route's rules: memory is promised before anything runs, so that it cannot fail half-way. */
 static weft_rc admit(weft_req *rq)
 {
     const struct weft_route *route = rq->route;
+    if (WEFT_UNLIKELY(shed(rq))) {
+        weft_loop_count(rq->loop, WEFT_COUNTER_SHED_RELIEF);
+        return WEFT_EBUDGET;
+    }
     size_t more = route->memory_bytes > rq->promised ? route->memory_bytes - rq->promised : 0;
     if (WEFT_UNLIKELY(weft_chunks_reserve(&rq->loop->chunks, more) != 0)) {
         weft_loop_count(rq->loop, WEFT_COUNTER_SHED_MEMORY);

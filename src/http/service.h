@@ -23,6 +23,7 @@ struct weft_route {
     size_t heap_bytes;       /* of it, what may be charged for malloc */
     uint64_t body_bytes_max; /* UINT64_MAX: any size */
     uint32_t deadline_ms;    /* 0 = none */
+    bool vital;              /* served however short memory is */
     weft_str pattern;        /* borrowed from the application: its name in reports */
     weft_str method;         /* borrowed likewise */
     uint32_t index;          /* in the site */

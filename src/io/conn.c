@@ -267,6 +267,24 @@ static void sweep(struct weft_timer *timer)
         arm_sweep(loop);
 }
 
+/* In quarters of the time that the oldest has been idle: called again while memory is short, it
+ * comes to the younger ones. */
+void weft_conns_close_oldest(struct weft_loop *loop)
+{
+    const struct weft_slots *slots = &loop->slots;
+    uint32_t now = now_ds(loop), oldest = 0;
+    for (uint32_t i = 0; i < slots->fresh; i++)
+        if (slots->table[i].state == WEFT_SLOT_IDLE)
+            oldest = WEFT_MAX(oldest, now - slots->table[i].last_ds);
+    for (uint32_t i = 0; i < slots->fresh; i++) {
+        const struct weft_slot *slot = &slots->table[i];
+        if (slot->state != WEFT_SLOT_IDLE || now - slot->last_ds < oldest - oldest / 4)
+            continue;
+        weft_loop_count(loop, WEFT_COUNTER_RELIEF_CLOSED);
+        detach(loop, i);
+    }
+}
+
 void weft_slots_limit(struct weft_slots *slots, struct weft_slot_limits limits)
 {
     uint32_t shortest = UINT32_MAX;

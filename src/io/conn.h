@@ -157,6 +157,10 @@ WEFT_CHECK weft_rc weft_conn_reserve_file(struct weft_conn *conn);
 /** Put the object back: for transports, at the end of release and close. */
 void weft_conn_drop(struct weft_conn *conn);
 
+/** Close the idle connections that have been so longest: memory is short. Call again while it is.
+ */
+void weft_conns_close_oldest(struct weft_loop *loop);
+
 /** Close idle connections, tell the others to finish; lingering ones are cut. */
 void weft_conns_drain(struct weft_loop *loop);
 /** Abort everything that is left. Returns how many connections were cut. */

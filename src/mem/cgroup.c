@@ -151,7 +151,7 @@ weft_str weft_cgroup_read(const struct weft_cgroup *group, const char *name_z, c
     return weft_textfile_read(path, to, room);
 }
 
-static bool usage_of(const struct weft_cgroup *group, struct weft_cgroup_usage *out)
+bool weft_cgroup_usage_of(const struct weft_cgroup *group, struct weft_cgroup_usage *out)
 {
     bool v2 = group->version == V2;
     char text[8192];
@@ -176,7 +176,7 @@ bool weft_cgroup_usage(const char *root_z, struct weft_cgroup_usage *out)
     *out = (struct weft_cgroup_usage){0};
     for (int version = V2; version >= V1; version--) {
         struct weft_cgroup group;
-        if (weft_cgroup_find(&group, root_z, version) && usage_of(&group, out))
+        if (weft_cgroup_find(&group, root_z, version) && weft_cgroup_usage_of(&group, out))
             return true;
     }
     return false;

@@ -42,7 +42,11 @@ struct weft_cgroup_usage {
     int version;
 };
 
-/** returns  false: neither version has the files; *out is zero then */
+/** returns  false: the group has no such files; *out is left alone then */
+bool weft_cgroup_usage_of(const struct weft_cgroup *group, struct weft_cgroup_usage *out);
+
+/** Of the group that this process lies in.
+ *  returns  false: neither version has the files; *out is zero then */
 bool weft_cgroup_usage(const char *root_z, struct weft_cgroup_usage *out);
 
 #endif

@@ -124,6 +124,30 @@ static void add_accounts(struct text *t, const struct weft_metrics_source *s)
     }
 }
 
+static void add_counter(struct text *t, const char *name_z, const char *help_z, uint64_t value)
+{
+    add(t, "# HELP weft_%s %s\n# TYPE weft_%s counter\nweft_%s %llu\n", name_z, help_z, name_z,
+        name_z, (unsigned long long)value);
+}
+
+/* The watch over memory.return_ms, and the level of relief. */
+static void add_watch(struct text *t, const struct weft_metrics_source *s)
+{
+    const struct weft_settle *settle = s->settle;
+    add_gauge(t, "relief_level", "0: memory is not short, 1: trims, 2: sheds, 3: closes idle ones",
+              weft_limits_relief(s->limits));
+    add_gauge(t, "settle_baseline_bytes", "resident after the first load, LazyFree left out",
+              atomic_load(&settle->baseline));
+    add_gauge(t, "settle_bytes", "resident when it was last quiet for memory.return_ms",
+              atomic_load(&settle->figure));
+    add_gauge(t, "settle_took_ms", "from the last request until memory was found back",
+              (size_t)atomic_load(&settle->took_ms));
+    add_counter(t, "settle_checks_total", "times that it was quiet for memory.return_ms",
+                atomic_load(&settle->checks));
+    add_counter(t, "settle_missed_total", "of those, with 2 MiB more than the baseline",
+                atomic_load(&settle->misses));
+}
+
 size_t weft_metrics_text(const struct weft_metrics_source *s, char *to, size_t room)
 {
     struct text t = {to, room, 0};
@@ -147,6 +171,7 @@ size_t weft_metrics_text(const struct weft_metrics_source *s, char *to, size_t r
               process.lazy_free);
     add_gauge(&t, "process_private_bytes", "private pages", process.private_bytes);
     add_gauge(&t, "process_page_table_bytes", "page tables", process.page_tables);
+    add_watch(&t, s);
     add_accounts(&t, s);
     return t.len;
 }

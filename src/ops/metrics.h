@@ -8,7 +8,9 @@
 #define WEFT_OPS_METRICS_H
 
 #include "base/counter.h"
+#include "base/limits.h"
 #include "mem/budget.h"
+#include "ops/settle.h"
 
 struct weft_metrics_worker {
     const struct weft_counters *counters;
@@ -24,6 +26,8 @@ struct weft_metrics_source {
     size_t stack_high_water; /* deepest task stack so far, bytes */
     uint32_t connections_max;
     bool ready;
+    const struct weft_settle *settle; /* borrowed, like the level: the process's */
+    const struct weft_limits *limits;
 };
 
 /** All counters and gauges in the Prometheus text format, version 0.0.4.

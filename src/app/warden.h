@@ -1,0 +1,50 @@
+/* warden.h - watches the process's memory: relief while it is short, and the promise of
+ * memory.return_ms.
+ *
+ * A timer on the admin loop, every WEFT_WARDEN_MS while a connection is open or something is not as
+ * it should be, else once a second. What it decides others do: workers read base/limits.h and are
+ * told by a post.
+ *
+ * Lifetime: the server's.
+ * Threads:  the main thread; weft_warden figures are atomics, read from anywhere.
+ * Memory:   sizeof(struct weft_warden), about 2 KB.
+ */
+#ifndef WEFT_APP_WARDEN_H
+#define WEFT_APP_WARDEN_H
+
+#include "app/worker.h"
+#include "ops/pressure.h"
+#include "ops/relief.h"
+#include "ops/settle.h"
+
+#define WEFT_WARDEN_MS 100
+
+struct weft_warden {
+    struct weft_timer timer;
+    struct weft_loop *loop;      /* borrowed: the admin's */
+    struct weft_worker *workers; /* borrowed: the server's */
+    uint32_t worker_count;
+    size_t limit;        /* the plan's */
+    size_t cgroup_limit; /* 0: none */
+    struct weft_pressure pressure;
+    struct weft_relief_state relief;
+    struct weft_settle settle;
+    struct weft_limits limits; /* what the workers read */
+};
+
+/** Everything but the loops, which may not be there yet: `limits` is handed to them. */
+void weft_warden_init(struct weft_warden *warden, size_t limit, size_t cgroup_limit,
+                      uint32_t return_ms);
+
+/** Begin to watch. */
+void weft_warden_start(struct weft_warden *warden, struct weft_loop *loop,
+                       struct weft_worker *workers, uint32_t worker_count);
+void weft_warden_stop(struct weft_warden *warden);
+
+/** Are new requests welcome? */
+static inline bool weft_warden_ready(const struct weft_warden *warden)
+{
+    return weft_limits_relief(&warden->limits) < WEFT_RELIEF_SHED;
+}
+
+#endif

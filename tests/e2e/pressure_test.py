@@ -1,0 +1,115 @@
+"""Relief while memory is short, and the watch over memory.return_ms: what a load balancer, a health
+check and an operator see. Somebody takes memory behind Weft's back (tests/programs/hoard.c)."""
+# seconds: 40
+import os
+import threading
+import time
+import unittest
+
+import weft
+
+HOARD = os.path.join(os.path.dirname(weft.BIN), 'tests', 'test_hoard')
+LIMIT_MB = 256 if weft.SANITIZED else 64
+
+
+def start(*flags):
+    return weft.Server('--workers', '1', '--memory-limit', '%dM' % LIMIT_MB, *flags, binary=HOARD,
+                       command='serve')
+
+
+class Pressure(unittest.TestCase):
+    def resident_mb(self, server):
+        return server.rss() >> 20
+
+    def hoard_to(self, server, percent):
+        """Until the process has that share of its limit resident."""
+        self.assertEqual(server.ask('/hoard?mb=0').status, 200)
+        mb = LIMIT_MB * percent // 100 - self.resident_mb(server)
+        self.assertEqual(server.ask('/hoard?mb=%d' % mb).status, 200)
+
+    def ready(self, server):
+        return server.admin('/readyz').status == 200
+
+    def test_shed_and_let_go(self):
+        """shows GB-02, GB-15: while a request runs and memory is short, new ones get a 503 with
+        Retry-After; health and admin routes are served; readiness goes; it is back within 1 s."""
+        with start() as server:
+            before = server.metrics()
+            self.hoard_to(server, 97)
+            napping = threading.Thread(target=lambda: server.ask('/nap?ms=%d' % (1500 * weft.SLOWER)))
+            napping.start()
+            try:
+                self.assertTrue(weft.wait_until(lambda: not self.ready(server), 2))
+                refused = server.ask('/')
+                self.assertEqual(refused.status, 503)
+                self.assertEqual(refused.get('Retry-After'), '1')
+                self.assertEqual(server.ask('/health').status, 200)
+                self.assertEqual(server.admin('/healthz').status, 200)
+                self.assertEqual(server.memory()['limit'], LIMIT_MB << 20)
+                self.assertGreaterEqual(server.metrics()['shed_relief_total'] -
+                                        before['shed_relief_total'], 1)
+            finally:
+                napping.join()
+            # Nothing runs any more: refusing would free nothing, so it ends although the memory is
+            # still gone.
+            self.assertTrue(weft.wait_until(lambda: self.ready(server), 1))
+            self.assertEqual(server.ask('/').status, 200)
+            self.assertIn('memory is short', server.output())
+
+    def test_back_to_normal(self):
+        """shows GB-15: from the worst level to none within a second of memory coming back."""
+        with start() as server:
+            self.hoard_to(server, 97)
+            napping = threading.Thread(target=lambda: server.ask('/nap?ms=%d' % (3000 * weft.SLOWER)))
+            napping.start()
+            try:
+                self.assertTrue(weft.wait_until(lambda: not self.ready(server), 2))
+                self.assertEqual(server.ask('/hoard?mb=0').status, 200)
+                self.assertTrue(weft.wait_until(lambda: server.ask('/').status == 200, 1))
+                self.assertTrue(weft.wait_until(lambda: self.ready(server), 1))
+            finally:
+                napping.join()
+
+    def test_idle_connections_are_closed_oldest_first(self):
+        """shows GB-02: the last step of relief."""
+        with start() as server:
+            old = server.conn()
+            self.assertEqual(old.ask('/').status, 200)
+            time.sleep(1.5)
+            young = server.conn()
+            self.assertEqual(young.ask('/').status, 200)
+            before = server.metrics()
+            self.hoard_to(server, 99)
+            napping = threading.Thread(target=lambda: server.ask('/nap?ms=%d' % (1500 * weft.SLOWER)))
+            napping.start()
+            try:
+                self.assertTrue(weft.wait_until(
+                    lambda: server.metrics()['connections_relieved_total'] >
+                    before['connections_relieved_total'], 2))
+                old.sock.settimeout(2 * weft.SLOWER)
+                self.assertEqual(old.sock.recv(1), b'')
+            finally:
+                napping.join()
+                old.close()
+                young.close()
+
+    def test_a_missed_return_is_told(self):
+        """shows GB-05: memory that does not come back is an event and a count, and so is its end."""
+        with start('--memory-return-ms', '300ms') as server:
+            for _ in range(120):  # the warm-up that the baseline is taken after
+                self.assertEqual(server.ask('/').status, 200)
+            self.assertTrue(weft.wait_until(lambda: server.metrics()['settle_baseline_bytes'] > 0, 5))
+            self.assertEqual(server.ask('/hoard?mb=8').status, 200)
+            self.assertTrue(weft.wait_until(lambda: server.metrics()['settle_missed_total'] == 1, 5))
+            self.assertIn('memory.return_ms', server.output())
+            time.sleep(0.5)
+            self.assertEqual(server.metrics()['settle_missed_total'], 1)
+            self.assertEqual(server.ask('/hoard?mb=0').status, 200)
+            checks = server.metrics()['settle_checks_total']
+            self.assertTrue(weft.wait_until(
+                lambda: server.metrics()['settle_checks_total'] > checks, 5))
+            self.assertEqual(server.metrics()['settle_missed_total'], 1)
+
+
+if __name__ == '__main__':
+    unittest.main()

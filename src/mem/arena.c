@@ -69,12 +69,17 @@ size_t weft_chunks_committed(const struct weft_chunks *chunks)
 }
 
 /* The smallest class that holds `bytes`, and no smaller than what the arena has grown to. */
+static size_t grown_class(size_t class, size_t held, size_t bytes)
+{
+    while (class + 1 < WEFT_CHUNK_CLASSES &&
+           (chunk_bytes[class] < bytes || held >= 4 * chunk_bytes[class]))
+        class ++;
+    return class;
+}
+
 static size_t pick_class(const struct weft_arena *arena, size_t bytes)
 {
-    size_t class = 0;
-    while (class + 1 < WEFT_CHUNK_CLASSES &&
-           (chunk_bytes[class] < bytes || arena->held >= 4 * chunk_bytes[class]))
-        class ++;
+    size_t class = grown_class(arena->held == 0 ? arena->first_class : 0, arena->held, bytes);
     while (class > 0 && chunk_bytes[class - 1] >= bytes &&
            arena->held + chunk_bytes[class] > arena->cap)
         class --; /* near the cap, a smaller one may still fit */
@@ -185,12 +190,34 @@ static void drop_newest(struct weft_arena *arena)
     weft_pool_put(&arena->source->pools[chunk->class], chunk->index);
 }
 
+size_t weft_chunk_bytes(uint32_t class)
+{
+    weft_assert(class < WEFT_CHUNK_CLASSES);
+    return chunk_bytes[class];
+}
+
+size_t weft_arena_chain_bytes(uint32_t first_class, size_t bytes, uint32_t *out_grown)
+{
+    size_t held = 0;
+    *out_grown = 0;
+    while (held < bytes) {
+        *out_grown += held > 0;
+        held += chunk_bytes[grown_class(held == 0 ? first_class : 0, held, 0)];
+    }
+    return held;
+}
+
+size_t weft_arena_peak(const struct weft_arena *arena)
+{
+    return WEFT_MAX(arena->peak, arena->held - (size_t)(arena->end - arena->at));
+}
+
 void weft_arena_reset(struct weft_arena *arena)
 {
     while (arena->chunk != NULL)
         drop_newest(arena);
     arena->at = arena->end = NULL;
-    arena->asked = 0;
+    arena->asked = arena->peak = 0;
 }
 
 struct weft_arena_mark weft_arena_mark(const struct weft_arena *arena)
@@ -200,6 +227,7 @@ struct weft_arena_mark weft_arena_mark(const struct weft_arena *arena)
 
 void weft_arena_rewind(struct weft_arena *arena, struct weft_arena_mark mark)
 {
+    arena->peak = weft_arena_peak(arena);
     while (arena->chunk != mark.chunk)
         drop_newest(arena);
     arena->at = mark.at;

@@ -35,6 +35,8 @@ struct weft_arena {
     size_t held;                    /* bytes of chunks held */
     size_t cap;                     /* bytes of chunks it may hold */
     size_t asked;                   /* bytes handed out, for the receipt */
+    size_t peak;                    /* most that was needed before a rewind: weft_arena_peak() */
+    uint32_t first_class;           /* of its first chunk, where the cap allows it */
 };
 
 struct weft_arena_mark {
@@ -92,6 +94,28 @@ bool weft_arena_extend(struct weft_arena *arena, const void *memory, size_t old_
 
 /** Give every chunk back, in O(chunks). */
 void weft_arena_reset(struct weft_arena *arena);
+
+/** The first chunk will be of this class, 0..WEFT_CHUNK_CLASSES - 1; for an arena without chunks.
+ */
+static inline void weft_arena_expect(struct weft_arena *arena, uint32_t class)
+{
+    weft_debug_assert(class < WEFT_CHUNK_CLASSES);
+    arena->first_class = class;
+}
+
+/** Most bytes of chunks that were needed at once since init or reset: those held, without what is
+ *  free in the newest. Two arenas that are used alike say the same, however large their chunks,
+ *  as long as one chunk is enough. */
+size_t weft_arena_peak(const struct weft_arena *arena);
+
+/** Bytes of one chunk of a class. */
+size_t weft_chunk_bytes(uint32_t class);
+
+/** What an arena holds that needs so many bytes, in small pieces, when its first chunk is of that
+ *  class.
+ *  out_grown  chunks after the first
+ *  returns    0 for 0 bytes */
+size_t weft_arena_chain_bytes(uint32_t first_class, size_t bytes, uint32_t *out_grown);
 
 struct weft_arena_mark weft_arena_mark(const struct weft_arena *arena);
 

@@ -218,6 +218,73 @@ static void promises_never_pass_the_share(void **state)
     assert_int_equal(chunks.promised, 0);
 }
 
+static void a_first_chunk_may_be_larger(void **state)
+{
+    (void)state;
+    for (uint32_t class = 0; class < WEFT_CHUNK_CLASSES; class ++) {
+        weft_arena_init(&arena, &chunks, 4 * MIB);
+        weft_arena_expect(&arena, class);
+        assert_non_null(weft_arena_alloc(&arena, 10));
+        assert_int_equal(arena.held, weft_chunk_bytes(class));
+        assert_int_equal(out(class), 1);
+        weft_arena_reset(&arena);
+    }
+    weft_arena_init(&arena, &chunks, 20 * KIB); /* the cap holds all the same */
+    weft_arena_expect(&arena, 3);
+    assert_non_null(weft_arena_alloc(&arena, 10));
+    assert_int_equal(arena.held, 16 * KIB);
+    weft_arena_reset(&arena);
+    weft_arena_init(&arena, &chunks, MIB); /* and what is larger than expected gets its size */
+    weft_arena_expect(&arena, 1);
+    assert_non_null(weft_arena_alloc(&arena, 50 * KIB));
+    assert_int_equal(arena.held, 64 * KIB);
+    weft_arena_reset(&arena);
+}
+
+/* What a request needed does not depend on the chunk that it was given, so that sizing by it does
+ * not follow its own tail. */
+static void the_peak_is_what_was_needed(void **state)
+{
+    (void)state;
+    size_t peaks[2];
+    for (uint32_t round = 0; round < 2; round++) {
+        weft_arena_init(&arena, &chunks, 4 * MIB);
+        weft_arena_expect(&arena, 1 + round * 2);
+        assert_int_equal(weft_arena_peak(&arena), 0);
+        for (int i = 0; i < 100; i++)
+            assert_non_null(weft_arena_alloc(&arena, 100));
+        struct weft_arena_mark mark = weft_arena_mark(&arena);
+        assert_non_null(weft_arena_alloc(&arena, 3000));
+        peaks[round] = weft_arena_peak(&arena);
+        weft_arena_rewind(&arena, mark);
+        assert_int_equal(weft_arena_peak(&arena), peaks[round]);
+        weft_arena_reset(&arena);
+        assert_int_equal(weft_arena_peak(&arena), 0);
+    }
+    assert_int_equal(peaks[0], peaks[1]);
+    assert_in_range(peaks[0], 100 * 112 + 3000, 100 * 112 + 3000 + 64);
+}
+
+static void a_chain_is_foreseen(void **state)
+{
+    (void)state;
+    for (uint32_t class = 0; class < WEFT_CHUNK_CLASSES; class ++)
+        for (size_t bytes = 1; bytes < 3 * MIB; bytes = bytes * 2 + 77) {
+            uint32_t grown = 99;
+            size_t foreseen = weft_arena_chain_bytes(class, bytes, &grown);
+            weft_arena_init(&arena, &chunks, 8 * MIB);
+            weft_arena_expect(&arena, class);
+            while (weft_arena_peak(&arena) < bytes)
+                assert_non_null(weft_arena_alloc(&arena, 16));
+            assert_int_equal(foreseen, arena.held);
+            assert_int_equal(grown + 1, chunks_out());
+            weft_arena_reset(&arena);
+        }
+    uint32_t grown = 99;
+    assert_int_equal(weft_arena_chain_bytes(2, 0, &grown), 0);
+    assert_int_equal(grown, 0);
+}
+
 /* Whatever mix of sizes fills the share: what was promised is there. */
 static void a_promise_is_kept_in_any_mix(void **state)
 {
@@ -312,6 +379,9 @@ int main(void)
         ARENA_TEST(rewind_forgets_what_came_after_the_mark),
         ARENA_TEST(reset_puts_each_chunk_once),
         ARENA_TEST(promises_never_pass_the_share),
+        ARENA_TEST(a_first_chunk_may_be_larger),
+        ARENA_TEST(the_peak_is_what_was_needed),
+        ARENA_TEST(a_chain_is_foreseen),
         ARENA_TEST(a_promise_is_kept_in_any_mix),
         ARENA_TEST(a_change_of_sizes_does_not_touch_the_share_twice),
         ARENA_TEST(what_is_charged_for_malloc_counts_with_the_chunks),

@@ -1,40 +1,89 @@
 /* admin.c - what the admin listener answers. Its handlers run on the main thread and read other
  * threads' counters and accounts, never their loops. */
 #include "app/server.h"
+#include "ops/report.h"
 #include <weft/weft.h>
 
 #define ADMIN_MEMORY_BYTES ((size_t)1 << 20)
 
-static struct weft_metrics_source source_of(struct weft_server *server)
+struct figures {
+    struct weft_server *server;
+    struct weft_metrics_source source;
+    struct weft_reality reality;
+    struct weft_metrics_term terms[WEFT_PLAN_TERMS_MAX];
+    const struct weft_loop **loops; /* room for one per worker, and the admin's */
+    size_t *held;                   /* room for one per account */
+};
+
+/* A loop's mappings may be looked at once it is open; those that are stay so while this loop runs.
+ */
+static size_t open_loops(const struct weft_server *server, const struct weft_loop **loops)
 {
-    struct weft_metrics_source source = {
+    size_t count = 0;
+    for (uint32_t i = 0; i < server->plan->workers; i++)
+        if (atomic_load(&server->workers[i].state) == WEFT_WORKER_RUNNING)
+            loops[count++] = &server->workers[i].loop;
+    loops[count++] = &server->admin.loop;
+    return count;
+}
+
+static size_t terms_of(const struct weft_plan *plan, struct weft_metrics_term *out)
+{
+    for (uint32_t i = 0; i < plan->term_count; i++)
+        out[i] = (struct weft_metrics_term){plan->terms[i].name_z, plan->terms[i].formula,
+                                            plan->terms[i].bytes, plan->terms[i].elastic};
+    return plan->term_count;
+}
+
+/* On the thread's own stack: reading files takes more of it than a handler has. */
+static void read_figures(void *arg)
+{
+    struct figures *f = arg;
+    struct weft_server *server = f->server;
+    size_t loops = open_loops(server, f->loops);
+    f->source = (struct weft_metrics_source){
         .workers = server->metrics,
         .worker_count = server->plan->workers + 1,
         .ledger = &server->ledger,
+        .reality = &f->reality,
         .engine_z = server->plan->engine->name_z,
+        .terms = f->terms,
+        .term_count = terms_of(server->plan, f->terms),
         .plan_bytes = server->plan->total,
+        .limit_source_z = server->plan->limit_source,
         .connections_max = server->share.max,
         .settle = &server->warden.settle,
         .limits = &server->warden.limits,
         .ready = !server->draining && weft_warden_ready(&server->warden),
     };
     for (uint32_t i = 0; i < server->plan->workers; i++)
-        source.stack_high_water = WEFT_MAX(source.stack_high_water,
-                                           weft_tasks_high_water(&server->workers[i].loop.tasks));
-    return source;
+        f->source.stack_high_water = WEFT_MAX(
+            f->source.stack_high_water, weft_tasks_high_water(&server->workers[i].loop.tasks));
+    weft_reality_read(&f->reality, "", &server->ledger, f->loops, loops, f->held);
 }
 
-/* Measured, then written: the figures may grow by a digit in between. */
-static weft_rc answer(weft_req *rq, weft_str type,
-                      size_t (*write)(const struct weft_metrics_source *, char *, size_t))
+static weft_rc put(void *rq, weft_str piece)
 {
-    struct weft_metrics_source source = source_of(weft_user(rq));
-    size_t room = write(&source, NULL, 0) + 4096;
-    char *text = weft_alloc(rq, room);
-    if (text == NULL)
+    return weft_write(rq, piece);
+}
+
+/* As a stream: it is as long as there are workers and routes, and never cut. */
+static weft_rc answer(weft_req *rq, weft_str type,
+                      weft_rc (*write)(const struct weft_metrics_source *, weft_text_put *, void *))
+{
+    struct weft_server *server = weft_user(rq);
+    struct figures *f = weft_alloc(rq, sizeof(*f));
+    const struct weft_loop **loops =
+        weft_alloc(rq, (server->plan->workers + 1) * sizeof(const struct weft_loop *));
+    size_t *held = weft_alloc(rq, server->ledger.account_count * sizeof(*held));
+    if (f == NULL || loops == NULL || held == NULL)
         return WEFT_ENOMEM;
-    size_t len = write(&source, text, room);
-    return weft_reply(rq, 200, type, weft_str_make(text, WEFT_MIN(len, room)));
+    f->server = server;
+    f->loops = loops;
+    f->held = held;
+    weft_task_on_worker(&server->admin.loop.tasks, read_figures, f);
+    WEFT_TRY(weft_begin(rq, 200, type));
+    return write(&f->source, put, rq);
 }
 
 static weft_rc metrics(weft_req *rq)
@@ -44,7 +93,12 @@ static weft_rc metrics(weft_req *rq)
 
 static weft_rc memory(weft_req *rq)
 {
-    return answer(rq, WEFT_S("application/json"), weft_metrics_memory);
+    weft_str format = weft_query_param(rq, WEFT_S("format"));
+    if (weft_equal(format, WEFT_S("text")))
+        return answer(rq, WEFT_S("text/plain; charset=utf-8"), weft_report_page);
+    if (format.len == 0 || weft_equal(format, WEFT_S("json")))
+        return answer(rq, WEFT_S("application/json"), weft_report_json);
+    return weft_fail(rq, 400, WEFT_S("format: json or text\n"));
 }
 
 static weft_rc healthz(weft_req *rq)

@@ -3,12 +3,12 @@
 #include "app/plan.h"
 #include "http/middleware.h"
 #include <inttypes.h>
+#include "io/sockmem.h"
 
 /* Program, libraries, libc's heap while starting, the main thread's stack: measured at start as 3.4
  * MB resident with two workers, rounded up. */
 #define PROCESS_BYTES      ((size_t)4 << 20)
 #define THREAD_STACK_BYTES ((size_t)64 << 10) /* touched of a worker's own stack, at most */
-#define KERNEL_CONN_BYTES  ((size_t)1536)     /* charged to a cgroup per accepted connection */
 #define FD_RESERVE         300                /* descriptors for everything but connections */
 #define FD_RESERVE_MIN     48 /* where a quarter of them is less than the process has open itself */
 #define FD_PER_WORKER      4  /* ring, waker, listener, reserve */
@@ -89,9 +89,9 @@ static void add_terms(struct weft_plan *plan, const struct weft_config *config,
     add_admin_terms(plan); /* without a listener too: its loop is the main thread's */
     add_loop_terms(plan, &plan->worker, plan->workers);
     add_objects_terms(plan, app);
-    term = add_term(plan, "kernel", plan->connections_max * KERNEL_CONN_BYTES);
+    term = add_term(plan, "kernel", plan->connections_max * WEFT_KERNEL_CONN_BYTES);
     snprintf(term->formula, sizeof(term->formula), "%u connections x %zu, the kernel's own",
-             plan->connections_max, KERNEL_CONN_BYTES);
+             plan->connections_max, WEFT_KERNEL_CONN_BYTES);
 }
 
 static size_t count_fixed(struct weft_plan *plan)

@@ -40,6 +40,7 @@ weft_rc weft_access_log_init(struct weft_access_log *log, struct weft_account *a
     WEFT_TRY(weft_account_map(account, WEFT_ACCESS_LOG_BYTES, &lines));
     *log = (struct weft_access_log){.lines = lines, .loop = loop, .account = account};
     log->flush.fire = flush_due;
+    weft_account_commit(account, (ptrdiff_t)WEFT_ACCESS_LOG_BYTES); /* full sooner or later */
     return 0;
 }
 
@@ -49,6 +50,7 @@ void weft_access_log_fini(struct weft_access_log *log)
         return;
     weft_access_log_flush(log);
     weft_timer_disarm(&log->loop->wheel, &log->flush);
+    weft_account_commit(log->account, -(ptrdiff_t)WEFT_ACCESS_LOG_BYTES);
     weft_account_unmap(log->account, log->lines, WEFT_ACCESS_LOG_BYTES);
     *log = (struct weft_access_log){0};
 }

@@ -2,6 +2,8 @@
 #include "io/buf.h"
 #include <sys/mman.h>
 
+#define INFOS_PER_PAGE (WEFT_PAGE_BYTES / sizeof(struct weft_buf_info))
+
 static size_t infos_bytes(size_t count)
 {
     return WEFT_ALIGN_UP(count * sizeof(struct weft_buf_info), WEFT_PAGE_BYTES);
@@ -32,9 +34,24 @@ void weft_bufs_fini(struct weft_bufs *bufs)
 {
     if (bufs->infos == NULL)
         return;
+    weft_account_commit(bufs->account,
+                        -(ptrdiff_t)(bufs->infos_booked / INFOS_PER_PAGE * WEFT_PAGE_BYTES));
     weft_account_unmap(bufs->account, bufs->infos, infos_bytes(bufs->pool.free.limit));
     weft_pool_fini(&bufs->pool);
     *bufs = (struct weft_bufs){0};
+}
+
+void weft_bufs_ranges(const struct weft_bufs *bufs, weft_range_fn *tell, void *arg)
+{
+    const struct weft_pool *pool = &bufs->pool;
+    tell(arg, bufs->account, bufs->infos, infos_bytes(pool->free.limit));
+    tell(arg, bufs->account, pool->slots, weft_pool_bytes(pool->slot_bytes, pool->free.limit));
+}
+
+static WEFT_COLD void book_infos(struct weft_bufs *bufs)
+{
+    bufs->infos_booked += INFOS_PER_PAGE;
+    weft_account_commit(bufs->account, (ptrdiff_t)WEFT_PAGE_BYTES);
 }
 
 uint16_t weft_bufs_take(struct weft_bufs *bufs)
@@ -42,6 +59,8 @@ uint16_t weft_bufs_take(struct weft_bufs *bufs)
     uint32_t id = weft_pool_take(&bufs->pool);
     if (id == WEFT_POOL_NONE)
         return WEFT_BUF_NONE;
+    if (WEFT_UNLIKELY(id >= bufs->infos_booked)) /* ids are first taken in order */
+        book_infos(bufs);
     bufs->infos[id].refs = 1;
     return (uint16_t)id;
 }

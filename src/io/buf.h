@@ -10,6 +10,7 @@
 #ifndef WEFT_IO_BUF_H
 #define WEFT_IO_BUF_H
 
+#include "mem/pagemap.h"
 #include "mem/pool.h"
 
 #define WEFT_BUF_NONE UINT16_MAX
@@ -26,6 +27,7 @@ struct weft_bufs {
     struct weft_pool pool;
     struct weft_buf_info *infos; /* owned: one per buffer, a mapping of its own */
     uint32_t buffer_bytes;
+    uint32_t infos_booked; /* of them lie on pages that are booked */
     struct weft_account *account;
     /* Handed down by an engine that lends buffers to the kernel: a buffer has come free. It returns
      * true when it took the buffer, false to leave it in the pool. NULL: none. */
@@ -39,6 +41,8 @@ size_t weft_bufs_bytes(size_t buffer_bytes, size_t count);
 WEFT_CHECK weft_rc weft_bufs_init(struct weft_bufs *bufs, struct weft_account *account,
                                   size_t buffer_bytes, size_t count);
 void weft_bufs_fini(struct weft_bufs *bufs);
+
+void weft_bufs_ranges(const struct weft_bufs *bufs, weft_range_fn *tell, void *arg);
 
 /** Take a free buffer with one reference. WEFT_BUF_NONE when every one is out. */
 WEFT_CHECK uint16_t weft_bufs_take(struct weft_bufs *bufs);

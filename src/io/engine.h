@@ -88,6 +88,8 @@ struct weft_engine_ops {
     size_t (*bytes)(const struct weft_engine_size *size);
     weft_rc (*open)(struct weft_engine *engine);
     void (*close)(struct weft_engine *engine);
+    /* Its mappings, while it is open; from any thread. */
+    void (*ranges)(const struct weft_engine *engine, weft_range_fn *tell, void *arg);
     weft_rc (*turn)(struct weft_engine *engine, int64_t wait_ms);
     weft_rc (*listen)(struct weft_engine *engine, uint32_t listener, int fd);
     void (*unlisten)(struct weft_engine *engine, uint32_t listener, int fd);

@@ -63,6 +63,8 @@ struct epoll_backend {
     struct departure departures[DEPARTURES_MAX];
     uint32_t ready_head, ready_count; /* ready list: a ring of slot_count entries */
     uint32_t *ready;
+    size_t
+        booked; /* bytes of this mapping that are committed: the list is touched as it goes round */
     int listener_fds[16];
     struct epoll_event events[EVENTS_MAX];
 };
@@ -76,6 +78,14 @@ static size_t backend_bytes(size_t slot_count)
 static size_t epoll_bytes(const struct weft_engine_size *size)
 {
     return backend_bytes(size->slots);
+}
+
+static WEFT_COLD void book(struct weft_engine *engine, size_t bytes)
+{
+    struct epoll_backend *b = engine->backend;
+    size_t booked = WEFT_ALIGN_UP(bytes, WEFT_PAGE_BYTES);
+    weft_account_commit(engine->account, (ptrdiff_t)(booked - b->booked));
+    b->booked = booked;
 }
 
 static weft_rc epoll_open(struct weft_engine *engine)
@@ -95,6 +105,7 @@ static weft_rc epoll_open(struct weft_engine *engine)
     for (size_t i = 0; i < WEFT_COUNT_OF(b->listener_fds); i++)
         b->listener_fds[i] = -1;
     engine->backend = b;
+    book(engine, sizeof(*b));
     engine->sockets_block = false;
     return 0;
 }
@@ -105,8 +116,14 @@ static void epoll_close(struct weft_engine *engine)
     if (b == NULL)
         return;
     close(b->fd);
+    weft_account_commit(engine->account, -(ptrdiff_t)b->booked);
     weft_account_unmap(engine->account, b, backend_bytes(engine->size.slots));
     engine->backend = NULL;
+}
+
+static void epoll_ranges(const struct weft_engine *engine, weft_range_fn *tell, void *arg)
+{
+    tell(arg, engine->account, engine->backend, backend_bytes(engine->size.slots));
 }
 
 static void make_ready(struct weft_engine *engine, uint32_t slot)
@@ -115,7 +132,11 @@ static void make_ready(struct weft_engine *engine, uint32_t slot)
     if (engine->slots[slot].io & IO_QUEUED)
         return;
     engine->slots[slot].io |= IO_QUEUED;
-    b->ready[(b->ready_head + b->ready_count) % engine->size.slots] = slot;
+    size_t at = (b->ready_head + b->ready_count) % engine->size.slots;
+    size_t end = sizeof(*b) + (at + 1) * sizeof(*b->ready);
+    if (WEFT_UNLIKELY(end > b->booked))
+        book(engine, end);
+    b->ready[at] = slot;
     b->ready_count++; /* never above slot_count: each slot is in it once */
 }
 
@@ -461,6 +482,7 @@ const struct weft_engine_ops weft_epoll_ops = {
     .bytes = epoll_bytes,
     .open = epoll_open,
     .close = epoll_close,
+    .ranges = epoll_ranges,
     .turn = epoll_turn,
     .listen = epoll_listen,
     .unlisten = epoll_unlisten,

@@ -261,6 +261,25 @@ void weft_loop_fini(struct weft_loop *loop)
     *loop = (struct weft_loop){.wake_fd = -1};
 }
 
+static void pool_range(const struct weft_pool *pool, weft_range_fn *tell, void *arg)
+{
+    tell(arg, pool->account, pool->slots, weft_pool_bytes(pool->slot_bytes, pool->free.limit));
+}
+
+void weft_loop_ranges(const struct weft_loop *loop, weft_range_fn *tell, void *arg)
+{
+    tell(arg, loop->counters_account, loop->counters, counters_bytes());
+    pool_range(&loop->conns, tell, arg);
+    pool_range(&loop->blocks, tell, arg);
+    weft_bufs_ranges(&loop->bufs, tell, arg);
+    weft_tasks_ranges(&loop->tasks, tell, arg);
+    pool_range(&loop->watches, tell, arg);
+    for (size_t i = 0; i < WEFT_CHUNK_CLASSES; i++)
+        pool_range(&loop->chunks.pools[i], tell, arg);
+    tell(arg, loop->slots.account, loop->slots.table, weft_slots_bytes(loop->slots.count));
+    loop->engine.ops->ranges(&loop->engine, tell, arg);
+}
+
 /* ---- running ---- */
 
 int64_t weft_loop_wait_ms(struct weft_loop *loop)

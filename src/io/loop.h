@@ -108,6 +108,9 @@ WEFT_CHECK weft_rc weft_loop_init(struct weft_loop *loop, struct weft_ledger *le
 WEFT_CHECK weft_rc weft_loop_open(struct weft_loop *loop);
 void weft_loop_fini(struct weft_loop *loop);
 
+/** Every mapping of the loop, account by account; from any thread while it is open. */
+void weft_loop_ranges(const struct weft_loop *loop, weft_range_fn *tell, void *arg);
+
 /** One turn: submit, wait at most wait_ms (-1: until something happens), tell, fire timers. */
 WEFT_CHECK weft_rc weft_loop_turn(struct weft_loop *loop, int64_t wait_ms);
 

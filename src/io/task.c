@@ -366,6 +366,13 @@ void weft_task_on_worker(struct weft_tasks *tasks, void (*fn)(void *), void *arg
 #endif
 }
 
+void weft_tasks_ranges(const struct weft_tasks *tasks, weft_range_fn *tell, void *arg)
+{
+    uint32_t fresh = atomic_load_explicit(&tasks->fresh, memory_order_acquire);
+    tell(arg, tasks->account, tasks->free.list, list_bytes(tasks->free.limit));
+    tell(arg, tasks->account, tasks->stacks, fresh * stride(tasks));
+}
+
 size_t weft_tasks_high_water(const struct weft_tasks *tasks)
 {
     size_t deepest = 0;

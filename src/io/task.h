@@ -14,6 +14,7 @@
 #define WEFT_IO_TASK_H
 
 #include "mem/budget.h"
+#include "mem/pagemap.h"
 #include "mem/lifo.h"
 
 #define WEFT_TASK_GUARD_BYTES ((size_t)64 << 10)
@@ -99,6 +100,8 @@ static inline bool weft_tasks_still(const struct weft_tasks *tasks)
 
 /** Hand back the pages of stacks that lay still, about bytes_max of them; returns bytes. */
 size_t weft_tasks_trim(struct weft_tasks *tasks, size_t bytes_max);
+
+void weft_tasks_ranges(const struct weft_tasks *tasks, weft_range_fn *tell, void *arg);
 
 /** Deepest use of any stack so far, in bytes, by the pages it touched (a scan: for reports). */
 size_t weft_tasks_high_water(const struct weft_tasks *tasks);

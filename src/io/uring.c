@@ -130,6 +130,17 @@ static weft_rc uring_open(struct weft_engine *engine)
     return 0;
 }
 
+static void uring_ranges(const struct weft_engine *engine, weft_range_fn *tell, void *arg)
+{
+    const struct uring_backend *b = engine->backend;
+    tell(arg, engine->account, b, sizeof(*b));
+    tell(arg, engine->account, b->buffers, buffer_ring_bytes(engine->size.buffers));
+    tell(arg, engine->account, b->ring.sq.sqes, b->ring.sq.ring_entries * sizeof(*b->ring.sq.sqes));
+    tell(arg, engine->account, b->ring.sq.ring_ptr, b->ring.sq.ring_sz);
+    if (b->ring.cq.ring_ptr != b->ring.sq.ring_ptr)
+        tell(arg, engine->account, b->ring.cq.ring_ptr, b->ring.cq.ring_sz);
+}
+
 static void uring_close(struct weft_engine *engine)
 {
     struct uring_backend *b = engine->backend;
@@ -514,6 +525,7 @@ const struct weft_engine_ops weft_uring_ops = {
     .bytes = uring_bytes,
     .open = uring_open,
     .close = uring_close,
+    .ranges = uring_ranges,
     .turn = uring_turn,
     .listen = uring_listen,
     .unlisten = uring_unlisten,

@@ -13,6 +13,13 @@
 
 #include "base/base.h"
 
+struct weft_account; /* mem/budget.h */
+
+/** How an owner names its mappings: bytes of address space from base on that belong to an account.
+ */
+typedef void weft_range_fn(void *arg, const struct weft_account *account, const void *base,
+                           size_t bytes);
+
 struct weft_pagemap {
     int fd;     /* -1: the kernel does not let us look */
     bool scans; /* PAGEMAP_SCAN is there: holes cost nothing */

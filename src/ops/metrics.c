@@ -1,79 +1,46 @@
 /* metrics.c - see metrics.h. */
 #include "ops/metrics.h"
-#include "base/fmt.h"
-#include <fcntl.h>
-#include <stdlib.h>
-#include <unistd.h>
 
-struct text {
-    char *to;
-    size_t room, len;
-};
-
-static void add(struct text *t, const char *format, ...) WEFT_PRINTF(2, 3);
-static void add(struct text *t, const char *format, ...)
+size_t weft_owners_read(const struct weft_metrics_source *s,
+                        struct weft_owner owners[WEFT_OWNERS_MAX])
 {
-    va_list args;
-    va_start(args, format);
-    size_t left = t->len < t->room ? t->room - t->len : 0;
-    t->len += weft_vfmt(left > 0 ? t->to + t->len : NULL, left, format, args);
-    va_end(args);
+    size_t count = 0;
+    for (uint32_t i = 0; i < s->ledger->account_count; i++) {
+        const struct weft_account *a = &s->ledger->accounts[i];
+        size_t at = 0;
+        while (at < count && strcmp(owners[at].name_z, a->name_z) != 0)
+            at++;
+        if (at == WEFT_OWNERS_MAX)
+            continue;
+        if (at == count)
+            owners[count++] = (struct weft_owner){.name_z = a->name_z};
+        owners[at].held += s->reality->held[i];
+        owners[at].committed += atomic_load(&a->committed);
+        owners[at].used += atomic_load(&a->used);
+        owners[at].peak += atomic_load(&a->peak);
+        owners[at].reserved += atomic_load(&a->reserved);
+        owners[at].refused += atomic_load(&a->refused);
+    }
+    return count;
 }
 
-/* ---- the process, as the kernel sees it ---- */
-
-static size_t kilobytes_after(const char *text_z, const char *key_z)
-{
-    const char *at = strstr(text_z, key_z);
-    return at == NULL ? 0 : (size_t)strtoull(at + strlen(key_z), NULL, 10) << 10;
-}
-
-static void read_file(const char *path_z, char *to, size_t room)
-{
-    int fd = open(path_z, O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd < 0 ? 0 : read(fd, to, room - 1);
-    to[n > 0 ? n : 0] = 0;
-    if (fd >= 0)
-        close(fd);
-}
-
-void weft_process_memory_read(struct weft_process_memory *out)
-{
-    char text[4096];
-    read_file("/proc/self/smaps_rollup", text, sizeof(text));
-    out->rss = kilobytes_after(text, "Rss:");
-    out->lazy_free = kilobytes_after(text, "LazyFree:");
-    out->private_bytes =
-        kilobytes_after(text, "Private_Clean:") + kilobytes_after(text, "Private_Dirty:");
-    read_file("/proc/self/status", text, sizeof(text));
-    out->page_tables = kilobytes_after(text, "VmPTE:");
-    out->peak_rss = kilobytes_after(text, "VmHWM:");
-}
-
-/* ---- Prometheus ---- */
-
-static void add_counters(struct text *t, const struct weft_metrics_source *s)
+static void add_counters(struct weft_text *t, const struct weft_metrics_source *s)
 {
     for (size_t id = 0; id < WEFT_COUNTER_COUNT; id++) {
         const struct weft_counter_info *info = &weft_counter_infos[id];
-        add(t, "# HELP weft_%s %s (%s)\n# TYPE weft_%s counter\n", info->name_z, info->help_z,
-            info->unit_z, info->name_z);
+        weft_text_add(t, "# HELP weft_%s %s (%s)\n# TYPE weft_%s counter\n", info->name_z,
+                      info->help_z, info->unit_z, info->name_z);
         for (uint32_t w = 0; w < s->worker_count; w++)
-            add(t, "weft_%s{worker=\"%s\"} %llu\n", info->name_z, s->workers[w].name_z,
-                (unsigned long long)weft_counter_read(s->workers[w].counters,
-                                                      (enum weft_counter)id));
+            weft_text_add(t, "weft_%s{worker=\"%s\"} %llu\n", info->name_z, s->workers[w].name_z,
+                          (unsigned long long)weft_counter_read(s->workers[w].counters,
+                                                                (enum weft_counter)id));
     }
 }
 
-static void add_gauge(struct text *t, const char *name_z, const char *help_z, size_t value)
+static void add_gauge(struct weft_text *t, const char *name_z, const char *help_z, size_t value)
 {
-    add(t, "# HELP weft_%s %s\n# TYPE weft_%s gauge\nweft_%s %zu\n", name_z, help_z, name_z, name_z,
-        value);
-}
-
-static const char *worker_name(const struct weft_metrics_source *s, uint32_t worker)
-{
-    return worker < s->worker_count ? s->workers[worker].name_z : "process";
+    weft_text_add(t, "# HELP weft_%s %s\n# TYPE weft_%s gauge\nweft_%s %zu\n", name_z, help_z,
+                  name_z, name_z, value);
 }
 
 /* Slots out of an account: bytes in use over the size of one. */
@@ -83,55 +50,146 @@ static size_t slots_used(const struct weft_metrics_source *s, const char *owner_
     for (uint32_t i = 0; i < s->ledger->account_count; i++) {
         const struct weft_account *a = &s->ledger->accounts[i];
         if (strcmp(a->name_z, owner_z) == 0 && a->unit_bytes > 0 &&
-            strcmp(worker_name(s, a->worker), "admin") != 0)
+            strcmp(weft_metrics_worker_name(s, a->worker), "admin") != 0)
             used += atomic_load(&a->used) / a->unit_bytes;
     }
     return used;
 }
 
-struct column {
+/* A figure of an account, as its index in the ledger finds it. */
+static uint64_t reserved_of(const struct weft_metrics_source *s, uint32_t i)
+{
+    return atomic_load(&s->ledger->accounts[i].reserved);
+}
+static uint64_t committed_of(const struct weft_metrics_source *s, uint32_t i)
+{
+    return atomic_load(&s->ledger->accounts[i].committed);
+}
+static uint64_t resident_of(const struct weft_metrics_source *s, uint32_t i)
+{
+    return s->reality->held[i];
+}
+static uint64_t used_of(const struct weft_metrics_source *s, uint32_t i)
+{
+    return atomic_load(&s->ledger->accounts[i].used);
+}
+static uint64_t peak_of(const struct weft_metrics_source *s, uint32_t i)
+{
+    return atomic_load(&s->ledger->accounts[i].peak);
+}
+static uint64_t refused_of(const struct weft_metrics_source *s, uint32_t i)
+{
+    return atomic_load(&s->ledger->accounts[i].refused);
+}
+static uint64_t allocs_of(const struct weft_metrics_source *s, uint32_t i)
+{
+    return atomic_load(&s->ledger->accounts[i].takes);
+}
+static uint64_t frees_of(const struct weft_metrics_source *s, uint32_t i)
+{
+    return atomic_load(&s->ledger->accounts[i].puts);
+}
+
+static const struct column {
     const char *name_z;
+    const char *kind_z;
     const char *help_z;
-    size_t offset; /* of an _Atomic size_t in struct weft_account */
+    uint64_t (*read)(const struct weft_metrics_source *s, uint32_t account);
+} columns[] = {
+    {"reserved_bytes", "gauge", "bytes that this owner may take at worst", reserved_of},
+    {"committed_bytes", "gauge", "bytes booked as touched and not given back", committed_of},
+    {"resident_bytes", "gauge", "bytes of this owner's pages in memory", resident_of},
+    {"used_bytes", "gauge", "bytes in use now", used_of},
+    {"peak_bytes", "gauge", "most bytes in use so far", peak_of},
+    {"refused_total", "counter", "requests for memory that were refused", refused_of},
+    {"allocs_total", "counter", "times that something was taken", allocs_of},
+    {"frees_total", "counter", "times that something was given back", frees_of},
 };
 
-static const struct column columns[] = {
-    {"reserved", "bytes that this owner may take at worst",
-     offsetof(struct weft_account, reserved)},
-    {"committed", "bytes touched and not given back", offsetof(struct weft_account, committed)},
-    {"used", "bytes in use now", offsetof(struct weft_account, used)},
-    {"peak", "most bytes in use so far", offsetof(struct weft_account, peak)},
-};
-
-static void add_accounts(struct text *t, const struct weft_metrics_source *s)
+static void add_accounts(struct weft_text *t, const struct weft_metrics_source *s)
 {
     for (size_t c = 0; c < WEFT_COUNT_OF(columns); c++) {
-        add(t, "# HELP weft_memory_%s_bytes %s\n# TYPE weft_memory_%s_bytes gauge\n",
-            columns[c].name_z, columns[c].help_z, columns[c].name_z);
+        weft_text_add(t, "# HELP weft_memory_%s %s\n# TYPE weft_memory_%s %s\n", columns[c].name_z,
+                      columns[c].help_z, columns[c].name_z, columns[c].kind_z);
         for (uint32_t i = 0; i < s->ledger->account_count; i++) {
             const struct weft_account *a = &s->ledger->accounts[i];
-            const _Atomic size_t *value = (const void *)((const char *)a + columns[c].offset);
-            add(t, "weft_memory_%s_bytes{owner=\"%s\",worker=\"%s\"} %zu\n", columns[c].name_z,
-                a->name_z, worker_name(s, a->worker), atomic_load(value));
+            weft_text_add(t, "weft_memory_%s{owner=\"%s\",worker=\"%s\"} %llu\n", columns[c].name_z,
+                          a->name_z, weft_metrics_worker_name(s, a->worker),
+                          (unsigned long long)columns[c].read(s, i));
         }
-    }
-    add(t, "# HELP weft_memory_refused_total requests for memory that were refused\n"
-           "# TYPE weft_memory_refused_total counter\n");
-    for (uint32_t i = 0; i < s->ledger->account_count; i++) {
-        const struct weft_account *a = &s->ledger->accounts[i];
-        add(t, "weft_memory_refused_total{owner=\"%s\",worker=\"%s\"} %llu\n", a->name_z,
-            worker_name(s, a->worker), (unsigned long long)atomic_load(&a->refused));
     }
 }
 
-static void add_counter(struct text *t, const char *name_z, const char *help_z, uint64_t value)
+/* Pages in memory over bytes in use, for what has something in use: 1 is without waste. */
+static void add_fragmentation(struct weft_text *t, const struct weft_metrics_source *s)
 {
-    add(t, "# HELP weft_%s %s\n# TYPE weft_%s counter\nweft_%s %llu\n", name_z, help_z, name_z,
-        name_z, (unsigned long long)value);
+    struct weft_owner owners[WEFT_OWNERS_MAX];
+    size_t count = weft_owners_read(s, owners);
+    weft_text_add(t, "# HELP weft_memory_fragmentation_ratio pages in memory over bytes in use\n"
+                     "# TYPE weft_memory_fragmentation_ratio gauge\n");
+    for (size_t i = 0; i < count; i++) {
+        size_t permille =
+            owners[i].used == 0
+                ? 1000
+                : (size_t)((double)owners[i].held * 1000 / (double)owners[i].used + 0.5);
+        weft_text_add(t, "weft_memory_fragmentation_ratio{owner=\"%s\"} %zu.%03zu\n",
+                      owners[i].name_z, permille / 1000, permille % 1000);
+    }
+}
+
+static void add_process(struct weft_text *t, const struct weft_reality *r)
+{
+    const struct weft_process_memory *p = &r->process;
+    add_gauge(t, "process_rss_bytes", "resident set, LazyFree included", p->rss);
+    add_gauge(t, "process_lazy_free_bytes", "given back, not yet taken by the kernel",
+              p->lazy_free);
+    add_gauge(t, "process_private_bytes", "private pages", p->private_bytes);
+    add_gauge(t, "process_page_table_bytes", "page tables", p->page_tables);
+    add_gauge(t, "process_peak_rss_bytes", "highest resident set so far", p->peak_rss);
+    add_gauge(t, "process_swap_bytes", "pages in swap", p->swap);
+    add_gauge(t, "process_threads", "threads of the process", p->threads);
+}
+
+/* Own rows, and how much of the resident set they are. */
+static void add_own(struct weft_text *t, const struct weft_reality *r)
+{
+    add_gauge(t, "memory_ledger_bytes", "pages in memory that accounts hold", r->ledger);
+    add_gauge(t, "memory_image_bytes", "pages of the program and its libraries", r->image);
+    add_gauge(t, "memory_heap_bytes", "pages of malloc's heap", r->heap.present);
+    add_gauge(t, "memory_heap_used_bytes", "bytes that callers of malloc hold",
+              r->heap.stats.allocated);
+    add_gauge(t, "memory_heap_thread_cache_bytes", "freed, kept by threads for themselves",
+              r->heap.stats.thread_caches);
+    add_gauge(t, "memory_thread_stack_bytes", "pages of threads' own stacks",
+              r->threads.present_bytes);
+    weft_text_add(t,
+                  "# HELP weft_memory_explained_ratio own rows over the resident set\n"
+                  "# TYPE weft_memory_explained_ratio gauge\n"
+                  "weft_memory_explained_ratio %u.%03u\n"
+                  "# HELP weft_memory_residual_bytes resident and nobody's\n"
+                  "# TYPE weft_memory_residual_bytes gauge\nweft_memory_residual_bytes %lld\n",
+                  r->explained / 1000, r->explained % 1000, (long long)r->residual);
+}
+
+static void add_kernel(struct weft_text *t, const struct weft_reality *r)
+{
+    add_gauge(t, "cgroup_current_bytes", "charged to the cgroup", r->cgroup.current);
+    add_gauge(t, "cgroup_working_set_bytes", "charged, without inactive file pages",
+              r->cgroup.working_set);
+    add_gauge(t, "system_tcp_bytes", "TCP buffers of the whole system", r->sockets.tcp_bytes);
+    add_gauge(t, "sockets_sampled", "connections asked for their kernel memory", r->sample.asked);
+    add_gauge(t, "sockets_queued_bytes", "kernel bytes queued on our connections, by the sample",
+              weft_sample_queued(&r->sample));
+}
+
+static void add_counter(struct weft_text *t, const char *name_z, const char *help_z, uint64_t value)
+{
+    weft_text_add(t, "# HELP weft_%s %s\n# TYPE weft_%s counter\nweft_%s %llu\n", name_z, help_z,
+                  name_z, name_z, (unsigned long long)value);
 }
 
 /* The watch over memory.return_ms, and the level of relief. */
-static void add_watch(struct text *t, const struct weft_metrics_source *s)
+static void add_watch(struct weft_text *t, const struct weft_metrics_source *s)
 {
     const struct weft_settle *settle = s->settle;
     add_gauge(t, "relief_level", "0: memory is not short, 1: trims, 2: sheds, 3: closes idle ones",
@@ -148,59 +206,29 @@ static void add_watch(struct text *t, const struct weft_metrics_source *s)
                 atomic_load(&settle->misses));
 }
 
-size_t weft_metrics_text(const struct weft_metrics_source *s, char *to, size_t room)
+weft_rc weft_metrics_text(const struct weft_metrics_source *s, weft_text_put *put, void *ctx)
 {
-    struct text t = {to, room, 0};
-    struct weft_process_memory process;
-    weft_process_memory_read(&process);
-    add(&t,
-        "# HELP weft_engine_info which engine serves\n# TYPE weft_engine_info gauge\n"
-        "weft_engine_info{engine=\"%s\",version=\"%s\"} 1\n",
-        s->engine_z, WEFT_VERSION);
-    add_counters(&t, s);
-    add_gauge(&t, "connections", "connections open now", slots_used(s, "connections"));
-    add_gauge(&t, "connections_max", "connections that may be open", s->connections_max);
-    add_gauge(&t, "active", "connections with something going on now", slots_used(s, "active"));
-    add_gauge(&t, "tasks_waiting", "stacks in use by handlers that wait", slots_used(s, "stacks"));
-    add_gauge(&t, "stack_high_water_bytes", "deepest use of a task's stack", s->stack_high_water);
-    add_gauge(&t, "ready", "1 while new requests are welcome", s->ready);
-    add_gauge(&t, "plan_bytes", "worst case from the settings", s->plan_bytes);
-    add_gauge(&t, "memory_limit_bytes", "what the process may hold", s->ledger->limit);
-    add_gauge(&t, "process_rss_bytes", "resident set, LazyFree included", process.rss);
-    add_gauge(&t, "process_lazy_free_bytes", "given back, not yet taken by the kernel",
-              process.lazy_free);
-    add_gauge(&t, "process_private_bytes", "private pages", process.private_bytes);
-    add_gauge(&t, "process_page_table_bytes", "page tables", process.page_tables);
-    add_watch(&t, s);
-    add_accounts(&t, s);
-    return t.len;
-}
-
-/* ---- the ledger ---- */
-
-size_t weft_metrics_memory(const struct weft_metrics_source *s, char *to, size_t room)
-{
-    struct text t = {to, room, 0};
-    struct weft_process_memory process;
-    weft_process_memory_read(&process);
-    add(&t,
-        "{\"limit\":%zu,\"plan\":%zu,\"reserved\":%zu,\n "
-        "\"process\":{\"rss\":%zu,\"lazy_free\":%zu,"
-        "\"private\":%zu,\"page_tables\":%zu,\"peak_rss\":%zu},\n \"stack_high_water\":%zu,\n"
-        " \"owners\":[",
-        s->ledger->limit, s->plan_bytes, atomic_load(&s->ledger->reserved), process.rss,
-        process.lazy_free, process.private_bytes, process.page_tables, process.peak_rss,
-        s->stack_high_water);
-    for (uint32_t i = 0; i < s->ledger->account_count; i++) {
-        const struct weft_account *a = &s->ledger->accounts[i];
-        add(&t,
-            "%s\n  "
-            "{\"owner\":\"%s\",\"worker\":\"%s\",\"unit\":%zu,\"reserved\":%zu,\"committed\":%zu,"
-            "\"used\":%zu,\"peak\":%zu,\"refused\":%llu}",
-            i == 0 ? "" : ",", a->name_z, worker_name(s, a->worker), a->unit_bytes,
-            atomic_load(&a->reserved), atomic_load(&a->committed), atomic_load(&a->used),
-            atomic_load(&a->peak), (unsigned long long)atomic_load(&a->refused));
-    }
-    add(&t, "\n ]}\n");
-    return t.len;
+    struct weft_text text, *t = &text;
+    weft_text_init(t, put, ctx);
+    weft_text_add(t,
+                  "# HELP weft_engine_info which engine serves\n"
+                  "# TYPE weft_engine_info gauge\n"
+                  "weft_engine_info{engine=\"%s\",version=\"%s\"} 1\n",
+                  s->engine_z, WEFT_VERSION);
+    add_counters(t, s);
+    add_gauge(t, "connections", "connections open now", slots_used(s, "connections"));
+    add_gauge(t, "connections_max", "connections that may be open", s->connections_max);
+    add_gauge(t, "active", "connections with something going on now", slots_used(s, "active"));
+    add_gauge(t, "tasks_waiting", "stacks in use by handlers that wait", slots_used(s, "stacks"));
+    add_gauge(t, "stack_high_water_bytes", "deepest use of a task's stack", s->stack_high_water);
+    add_gauge(t, "ready", "1 while new requests are welcome", s->ready);
+    add_gauge(t, "plan_bytes", "worst case from the settings", s->plan_bytes);
+    add_gauge(t, "memory_limit_bytes", "what the process may hold", s->ledger->limit);
+    add_process(t, s->reality);
+    add_own(t, s->reality);
+    add_kernel(t, s->reality);
+    add_watch(t, s);
+    add_accounts(t, s);
+    add_fragmentation(t, s);
+    return weft_text_end(t);
 }

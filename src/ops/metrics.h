@@ -1,8 +1,9 @@
-/* metrics.h - what the process says of itself: Prometheus text, and the memory ledger as JSON.
+/* metrics.h - what the process says of itself, in the Prometheus text format. (The memory ledger as
+ * JSON and as a page to read: report.h.)
  *
  * Lifetime: sources are borrowed for the call.
  * Threads:  any: counters and accounts may be read from anywhere.
- * Memory:   the caller's buffer.
+ * Memory:   one piece of text at a time.
  */
 #ifndef WEFT_OPS_METRICS_H
 #define WEFT_OPS_METRICS_H
@@ -10,19 +11,34 @@
 #include "base/counter.h"
 #include "base/limits.h"
 #include "mem/budget.h"
+#include "ops/reality.h"
 #include "ops/settle.h"
+#include "ops/text.h"
 
 struct weft_metrics_worker {
     const struct weft_counters *counters;
     const char *name_z; /* "0", "1", ... or "admin" */
 };
 
+/* A line of the plan. */
+struct weft_metrics_term {
+    const char *name_z;
+    const char *formula_z;
+    size_t bytes;
+    bool elastic;
+};
+
 struct weft_metrics_source {
     const struct weft_metrics_worker *workers;
     uint32_t worker_count;
     const struct weft_ledger *ledger;
+    const struct weft_reality *reality; /* read a moment ago */
     const char *engine_z;
-    size_t plan_bytes;       /* the worst case that was printed */
+    const struct weft_metrics_term
+        *terms; /* the worst case that was printed, and what it adds to */
+    size_t term_count;
+    size_t plan_bytes;
+    const char *limit_source_z;
     size_t stack_high_water; /* deepest task stack so far, bytes */
     uint32_t connections_max;
     bool ready;
@@ -30,18 +46,28 @@ struct weft_metrics_source {
     const struct weft_limits *limits;
 };
 
-/** All counters and gauges in the Prometheus text format, version 0.0.4.
- *  returns  bytes that it takes; cut at room */
-size_t weft_metrics_text(const struct weft_metrics_source *source, char *to, size_t room);
+static inline const char *weft_metrics_worker_name(const struct weft_metrics_source *source,
+                                                   uint32_t worker)
+{
+    return worker < source->worker_count ? source->workers[worker].name_z : "process";
+}
 
-/** The ledger as JSON: limit, plan, the process as the kernel sees it, and every account.
- *  returns  bytes that it takes; cut at room */
-size_t weft_metrics_memory(const struct weft_metrics_source *source, char *to, size_t room);
+#define WEFT_OWNERS_MAX 40 /* names of accounts; later ones are left out of the sums */
 
-/** Rss, LazyFree and private bytes from smaps_rollup, page tables from status. */
-struct weft_process_memory {
-    size_t rss, lazy_free, private_bytes, page_tables, peak_rss;
+/* An owner with its accounts on all workers together. */
+struct weft_owner {
+    const char *name_z;
+    size_t held, committed, used, peak, reserved;
+    uint64_t refused;
 };
-void weft_process_memory_read(struct weft_process_memory *out);
+
+/** returns  how many */
+size_t weft_owners_read(const struct weft_metrics_source *source,
+                        struct weft_owner owners[WEFT_OWNERS_MAX]);
+
+/** All counters and gauges, version 0.0.4 of the format.
+ *  returns  0, or put's error */
+WEFT_CHECK weft_rc weft_metrics_text(const struct weft_metrics_source *source, weft_text_put *put,
+                                     void *ctx);
 
 #endif

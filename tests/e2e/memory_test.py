@@ -1,0 +1,182 @@
+"""The memory ledger held against what the kernel says: who holds what, and what nobody holds."""
+# seconds: 40
+import json
+import os
+import re
+import unittest
+
+import weft
+
+MB = 1 << 20
+PROGRAM = os.path.join(os.path.dirname(os.path.abspath(weft.BIN)), 'tests', 'test_unseen')
+
+
+def server(*flags, **kwargs):
+    return weft.Server('--workers', '2', '--memory-limit', '300M', *flags, binary=PROGRAM, command='serve', **kwargs)
+
+
+def page(one):
+    answer = one.admin('/memory?format=text')
+    if answer.status != 200 or answer.get('Content-Type') != 'text/plain; charset=utf-8':
+        raise AssertionError(answer)
+    return answer.body.decode('ascii')
+
+
+@unittest.skipIf(weft.SANITIZED, "a sanitizer's own memory is nobody's")
+class Explained(unittest.TestCase):
+    """shows GB-06, OB-01, OB-14"""
+
+    def check(self, one, what):
+        memory = one.memory()
+        own = memory['explained']
+        print('%s: rss %d, ledger %d, image %d, heap %d, stacks %d, residual %d: %s %%' % (
+            what, memory['process']['rss'], own['ledger'], own['image'], own['heap'], own['thread_stacks'],
+            own['residual'], own['percent']))
+        self.assertTrue(own['counted'])
+        self.assertEqual(own['own'], own['ledger'] + own['image'] + own['heap'] + own['thread_stacks'])
+        self.assertEqual(own['residual'], memory['process']['rss'] - own['own'])
+        self.assertEqual(own['ledger'], sum(owner['resident'] for owner in memory['owners']))
+        self.assertTrue(95 <= own['percent'] <= 105, own)
+        return memory
+
+    def test_idle_loaded_and_after(self):
+        with server() as one:
+            self.check(one, 'idle')
+            conns = [one.conn() for _ in range(200)]
+            for conn in conns[:100]:
+                conn.send(weft.request('/seen/x?n=30&size=3000&ms=60000'))
+            for conn in conns[100:]:
+                conn.ask('/')
+            waiting = weft.wait_until(lambda: one.metrics()['tasks_waiting'] == 100)
+            self.assertTrue(waiting)
+            memory = self.check(one, 'loaded')
+            arenas = sum(owner['used'] for owner in memory['owners'] if owner['owner'] == 'arenas')
+            self.assertGreater(arenas, 100 * 30 * 3000)
+            for conn in conns:
+                conn.reset()
+            self.assertTrue(one.all_closed())
+            self.check(one, 'after')
+
+    def test_what_is_mapped_unseen_is_the_residual(self):
+        with server() as one:
+            before = self.check(one, 'before')['explained']
+            self.assertEqual(one.ask('/unseen?mb=20').status, 200)
+            after = one.memory()['explained']
+            self.assertLess(abs(after['residual'] - before['residual'] - 20 * MB), MB / 2)
+            self.assertLess(after['own'] - before['own'], MB / 2)
+            self.assertLess(after['percent'], 30)
+            self.assertRegex(page(one), r"20\.\d MiB  are nobody's")
+
+    def test_books_cover_the_pages(self):
+        """What is booked is never less than what is there, owner by owner."""
+        with server() as one:
+            for _ in range(20):
+                one.ask('/seen/x?n=10&size=2000&ms=1')
+            for owner in one.memory()['owners']:
+                self.assertLessEqual(owner['resident'], owner['committed'] + 8192, owner)
+                self.assertLessEqual(owner['resident'], owner['reserved'], owner)
+
+
+class Sides(unittest.TestCase):
+    """shows OB-14, GB-07, OB-04: the kernel's figures beside ours"""
+
+    def test_side_by_side(self):
+        with server() as one:
+            memory = one.memory()
+            process = memory['process']
+            self.assertEqual(process['rss_without_lazy_free'], process['rss'] - process['lazy_free'])
+            self.assertGreaterEqual(process['peak_rss'] + 4 * 65536, process['rss'])
+            self.assertEqual(process['threads'], len(one.threads()))
+            self.assertEqual(memory['threads']['ours'], 2)
+            cgroup = memory['cgroup']
+            if cgroup is not None:
+                self.assertEqual(cgroup['working_set'], max(cgroup['current'] - cgroup['inactive_file'], 0))
+            if not weft.SANITIZED:
+                self.assertEqual(memory['heap']['allocator'], 'glibc')
+                self.assertGreater(memory['heap']['allocated'], 1000)
+
+    def test_bytes_in_the_kernel(self):
+        """Bytes that the server does not read yet are seen in the kernel, on a sample of connections."""
+        with server() as one:
+            self.assertTrue(one.all_closed())
+            conns = [one.conn() for _ in range(10)]
+            for conn in conns:
+                conn.send(weft.request('/seen/x?ms=3000'))
+            self.assertTrue(weft.wait_until(lambda: one.metrics()['tasks_waiting'] == 10))
+            before = one.memory()['kernel']
+            self.assertEqual(before['connections'], 11)  # and the one that asks
+            self.assertEqual(before['sampled'], 11)
+            self.assertEqual(before['objects_estimate'], 11 * 1536)
+            for conn in conns:
+                conn.sock.setblocking(False)
+                try:
+                    for _ in range(100):
+                        conn.sock.send(b'x' * 65536)
+                except BlockingIOError:
+                    pass
+            now = one.memory()['kernel']
+            self.assertGreater(now['queued_estimate'], before['queued_estimate'] + 10 * 65536)
+            self.assertGreater(now['system_tcp'], 10 * 65536)
+            for conn in conns:
+                conn.reset()
+            self.assertTrue(one.all_closed())  # io_uring hears of it when the handlers are done
+
+
+class Page(unittest.TestCase):
+    """A person with only curl. shows OB-01, GB-06"""
+
+    def test_three_questions(self):
+        with server() as one:
+            text = page(one)
+            for words in ('HOW MUCH CAN IT TAKE AT MOST?', 'WHO HOLDS WHAT RIGHT NOW?', 'WHY IS IT NOT LESS?'):
+                self.assertIn(words, text)
+            memory = one.memory()
+            for owner in memory['owners']:
+                if owner['reserved'] > 0:
+                    self.assertRegex(text, r'(?m)  %s$' % re.escape(owner['owner']))
+            self.assertIn('program, libraries', text)
+            self.assertLessEqual(max(map(len, text.splitlines())), 120)
+
+    def test_formats(self):
+        with server() as one:
+            self.assertEqual(one.admin('/memory?format=json').get('Content-Type'), 'application/json')
+            self.assertEqual(one.admin('/memory?format=xml').status, 400)
+            with weft.Conn(one.admin_port) as conn:
+                self.assertEqual(conn.ask('/memory', 'HEAD').body, b'')
+                self.assertEqual(json.loads(conn.ask('/memory').body)['limit'], 300 * MB)
+
+    def test_many_workers_are_not_cut(self):
+        """64 workers: some 200 KiB of JSON and 700 of metrics, through blocks of 4 KiB."""
+        flags = ('--connections-max', '100', '--requests-max', '8', '--tasks-max', '4', '--buffers-count', '8',
+                 '--buffers-spare', '4')
+        with weft.Server('--workers', '64', '--memory-limit', '400M', *flags, binary=PROGRAM, command='serve') as one:
+            owners = one.memory()['owners']
+            self.assertEqual(len({owner['worker'] for owner in owners}), 65 + ('process' in {
+                owner['worker'] for owner in owners}))
+            self.assertGreater(len(one.admin('/metrics').body), 300000)
+            self.assertTrue(one.admin('/metrics').body.endswith(b'\n'))
+
+
+class Metrics(unittest.TestCase):
+    def test_gauges_and_counts(self):
+        """shows MC-11, MC-03, OB-03: resident over live by owner; takes and puts"""
+        with server() as one:
+            for _ in range(10):
+                one.ask('/seen/x?n=3&size=100')
+            self.assertTrue(one.all_closed())
+            found = {}
+            for name, labels, value in one.samples():
+                if labels.get('worker') != 'admin':
+                    found.setdefault((name, labels.get('owner')), []).append(value)
+            for owner in ('arenas', 'active', 'blocks', 'connections'):
+                allocs = sum(found['weft_memory_allocs_total', owner])
+                self.assertGreaterEqual(allocs, 10, owner)
+                self.assertEqual(allocs, sum(found['weft_memory_frees_total', owner]), owner)
+            self.assertGreaterEqual(found['weft_memory_fragmentation_ratio', 'counters'][0], 1)
+            self.assertGreater(found['weft_memory_image_bytes', None][0], 100000)
+            if not weft.SANITIZED:
+                self.assertTrue(.95 <= found['weft_memory_explained_ratio', None][0] <= 1.05)
+
+
+if __name__ == '__main__':
+    unittest.main()

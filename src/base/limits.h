@@ -9,6 +9,7 @@
 #define WEFT_BASE_LIMITS_H
 
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /* Relief, one step after the other: each includes those before it. */

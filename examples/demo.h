@@ -19,6 +19,9 @@ void weft_demo_echo(weft_app *app);   /* POST /echo */
 void weft_demo_stream(weft_app *app); /* /stream */
 void weft_demo_memory(weft_app *app); /* /memory-test */
 void weft_demo_burst(weft_app *app);  /* /burst */
+void weft_demo_pool(weft_app *app);   /* /pool/on  /pool/off */
+void weft_demo_shop(weft_app *app);   /* /shop/products  /shop/cart */
+void weft_demo_pay(weft_app *app);    /* /pay */
 
 /** Files below the setting `root`, or the bundled ones: /file/{file:^.*$} in the demo. */
 void weft_demo_files(weft_app *app, const char *pattern_z);

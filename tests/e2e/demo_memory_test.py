@@ -1,7 +1,13 @@
-"""Demos of memory: /burst holds a peak in the arena or in malloc."""
-# seconds: 20
+"""Demos of memory: /burst holds a peak in the arena or in malloc; /shop, /pay and /pool hold objects in
+pools of fixed size, by handle."""
+# seconds: 40
+# shows MC-05, MC-06, MC-32, MC-33, DM-01, DM-02, DM-03, DM-04, ZC-04
+import json
 import re
+import struct
+import time
 import unittest
+import zlib
 
 import weft
 
@@ -78,6 +84,256 @@ class Burst(weft.Case):
             self.assertEqual(self.get('/').status, 200)
         if not weft.SANITIZED:
             self.assertLess(self.server.status('VmHWM'), 160 * MB)
+
+
+class Pool(weft.Case):
+    def test_both_ways_are_right(self):
+        for way in ('on', 'off'):
+            for text in (b'', b'123456789', b'The quick brown fox'):
+                with self.server.conn() as conn:
+                    for _ in range(3):  # what is reused is reset
+                        answer = conn.ask('/pool/%s?text=%s' % (way, text.decode().replace(' ', '+')))
+                        self.assertEqual((answer.status, answer.body), (200, b'%08x\n' % zlib.crc32(text)))
+        for found in owners(self.server, 'digests'):
+            self.assertEqual(found['used'], 0)
+            self.assertEqual(found['reserved'] // 4096 * 4096, found['reserved'])
+
+    def test_the_plan_has_a_term_for_each(self):
+        code, out, err = weft.run('plan', '--engine', weft.ENGINE, '--workers', '3')
+        self.assertEqual((code, err), (0, ''))
+        rows = {line.split()[0]: line.split()[1:] for line in out.splitlines()}
+        with weft.Server('--workers', '3') as server:
+            memory = server.memory()
+        for name, share in (('transactions', 1), ('products', 1), ('carts', 1), ('digests', 3)):
+            found = [owner for owner in memory['owners'] if owner['owner'] == name]
+            self.assertEqual(len(found), share, name)
+            self.assertEqual(int(rows[name][0]), sum(owner['reserved'] for owner in found))
+
+
+class Shop(weft.Case):
+    def ask(self, method, target, status):
+        answer = self.server.ask(target, method)
+        self.assertEqual(answer.status, status, answer)
+        return json.loads(answer.body) if answer.get('Content-Type') == 'application/json' else answer
+
+    def test_products(self):
+        stocked = self.ask('GET', '/shop/products', 200)
+        self.assertEqual(stocked['products'][0]['name'], 'Shuttle')
+        first = self.ask('POST', '/shop/products?name=Br%C3%BCcke+%22x%22&cents=5', 201)['product']
+        found = {row['product']: row for row in self.ask('GET', '/shop/products', 200)['products']}
+        self.assertEqual(found[first], {'product': first, 'name': 'Brücke "x"', 'cents': 5})
+        self.ask('DELETE', '/shop/products/%d' % first, 204)
+        self.ask('DELETE', '/shop/products/%d' % first, 404)
+        second = self.ask('POST', '/shop/products?name=y&cents=6', 201)['product']
+        self.assertEqual(second & 0xffffffff, first & 0xffffffff)  # its place, not its name
+        self.assertNotEqual(second, first)
+        self.ask('DELETE', '/shop/products/%d' % second, 204)
+
+    def test_a_full_pool(self):
+        """shows DM-01: exhaustion is a 503, nothing grows"""
+        reserved = [owner['reserved'] for owner in owners(self.server, 'products')]
+        added = []
+        while True:
+            answer = self.server.ask('/shop/products?name=p&cents=1', 'POST')
+            if answer.status != 201:
+                break
+            added.append(json.loads(answer.body)['product'])
+        self.assertEqual(answer.status, 503)
+        self.assertIsNotNone(answer.get('Retry-After'))
+        listed = self.ask('GET', '/shop/products', 200)
+        self.assertEqual(len(listed['products']), listed['capacity'])
+        self.assertEqual([owner['reserved'] for owner in owners(self.server, 'products')], reserved)
+        self.assertGreaterEqual(sum(owner['refused'] for owner in owners(self.server, 'products')), 1)
+        for handle in added:
+            self.ask('DELETE', '/shop/products/%d' % handle, 204)
+        self.assertEqual(sum(owner['used'] for owner in owners(self.server, 'products')),
+                         (len(listed['products']) - len(added)) * 32)
+
+    def test_bad_values_are_named(self):
+        for query, name in (('', 'name'), ('name=', 'name'), ('name=' + 'x' * 25, 'name'), ('name=x', 'cents'),
+                            ('name=x&cents=0', 'cents'), ('name=x&cents=-1', 'cents'),
+                            ('name=x&cents=10000001', 'cents'), ('name=x&cents=1.5', 'cents')):
+            with self.subTest(query):
+                answer = self.server.ask('/shop/products?' + query, 'POST')
+                self.assertEqual(answer.status, 400)
+                self.assertTrue(answer.body.startswith(name.encode() + b':'), answer.body)
+        for target in ('/shop/products/x', '/shop/cart/x', '/shop/cart/1/x', '/shop/cart/-1'):
+            self.assertEqual(self.server.ask(target, 'DELETE').status, 404)
+
+    def test_a_cart(self):
+        """shows DM-02: 20 slots, the 21st takes one extension, totals are right"""
+        cart = self.ask('POST', '/shop/cart', 201)['cart']
+        wares = [self.ask('POST', '/shop/products?name=w%d&cents=%d' % (i, 100 + i), 201)['product']
+                 for i in range(41)]
+        expected = 0
+        for i, product in enumerate(wares[:40]):
+            count = 1 + i % 3
+            expected += (100 + i) * count
+            shown = self.ask('POST', '/shop/cart/%d/%d?count=%d' % (cart, product, count), 200)
+            self.assertEqual(shown['cents'], expected)
+            self.assertEqual(shown['discount'], expected // 10 if expected >= 10000 else 0)
+            self.assertEqual(shown['total'], expected - shown['discount'])
+            self.assertEqual(shown['slots'], 20 if i < 20 else 40)
+        self.assertEqual(self.ask('GET', '/shop/cart', 200)['extended'], 1)
+        self.assertEqual(self.server.ask('/shop/cart/%d/%d' % (cart, wares[40]), 'POST').status, 409)
+        shown = self.ask('POST', '/shop/cart/%d/%d' % (cart, wares[0]), 200)  # one more of the same fits
+        self.assertEqual(shown['lines'][0]['count'], 2)
+        shown = self.ask('DELETE', '/shop/cart/%d/%d' % (cart, wares[39]), 200)
+        self.assertEqual(len(shown['lines']), 39)
+        self.ask('DELETE', '/shop/cart/%d/%d' % (cart, wares[39]), 404)
+        self.ask('DELETE', '/shop/products/%d' % wares[1], 204)
+        other = self.ask('POST', '/shop/products?name=other&cents=9', 201)['product']
+        gone = [line for line in self.ask('GET', '/shop/cart/%d' % cart, 200)['lines'] if 'gone' in line]
+        self.assertEqual([line['product'] for line in gone], [wares[1]])
+        self.ask('POST', '/shop/cart/%d/%d' % (cart, wares[1]), 404)
+        for count in ('0', 'x', '1001', ''):
+            self.assertEqual(self.server.ask('/shop/cart/%d/%d?count=%s' % (cart, other, count), 'POST').status, 400)
+        self.ask('DELETE', '/shop/cart/%d' % cart, 204)
+        self.ask('GET', '/shop/cart/%d' % cart, 404)
+        self.ask('DELETE', '/shop/cart/%d' % cart, 404)
+        self.assertEqual(self.ask('GET', '/shop/cart', 200)['extended'], 0)
+        for product in wares[:1] + wares[2:] + [other]:
+            self.ask('DELETE', '/shop/products/%d' % product, 204)
+
+    def test_carts_run_out(self):
+        capacity = self.ask('GET', '/shop/cart', 200)['capacity']
+        handles = []
+        with self.server.conn() as conn:
+            for _ in range(capacity):
+                answer = conn.ask('/shop/cart', 'POST')
+                self.assertEqual(answer.status, 201)
+                handles.append(json.loads(answer.body)['cart'])
+            self.assertEqual(conn.ask('/shop/cart', 'POST').status, 503)
+            for handle in handles:
+                self.assertEqual(conn.ask('/shop/cart/%d' % handle, 'DELETE').status, 204)
+        self.assertEqual(self.ask('GET', '/shop/cart', 200)['carts'], 0)
+
+
+def fnv1a(data):
+    value = 2166136261
+    for byte in data:
+        value = (value ^ byte) * 16777619 & 0xffffffff
+    return value
+
+
+def frame(cents=1250, payer=1, payee=2, currency=b'EUR', magic=b'WPAY', version=1, reserved=b'', checksum=None):
+    data = struct.pack('>4sHHQQQ4s24s', magic, version, 0, cents, payer, payee, currency, reserved)
+    return data + struct.pack('>I', fnv1a(data) if checksum is None else checksum)
+
+
+class Pay(weft.Case):
+    def tearDown(self):
+        self.server.ask('/pay', 'DELETE')
+
+    def stats(self):
+        return json.loads(self.get('/pay/stats').body)
+
+    def pay(self, **what):
+        answer = self.server.ask('/pay', 'POST', body=frame(**what))
+        self.assertEqual(answer.status, 201, answer)
+        return json.loads(answer.body)
+
+    def state(self, handle):
+        return json.loads(self.get('/pay/%d' % handle).body)['state']
+
+    def test_a_payment(self):
+        """shows DM-03: its states"""
+        made = self.pay(cents=77, currency=b'CHF')
+        self.assertEqual((made['state'], made['cents'], made['currency']), ('verified', 77, 'CHF'))
+        at = '/pay/%d' % made['handle']
+        self.assertEqual(json.loads(self.get(at).body), made)
+        self.assertEqual(self.server.ask(at, 'DELETE').status, 409)
+        self.assertEqual(json.loads(self.server.ask(at + '/settle', 'POST').body)['state'], 'settled')
+        self.assertEqual(self.server.ask(at + '/settle', 'POST').status, 409)
+        self.assertEqual(self.stats()['settled'], 1)
+        self.assertEqual(self.server.ask(at, 'DELETE').status, 204)
+        for method, target in (('GET', at), ('POST', at + '/settle'), ('DELETE', at)):  # stale
+            self.assertEqual(self.server.ask(target, method).status, 404)
+        again = self.pay()['handle']
+        self.assertEqual(again & 0xffffffff, made['handle'] & 0xffffffff)
+        self.assertEqual(self.get(at).status, 404)
+
+    def test_in_place_and_in_pieces(self):
+        """shows ZC-04: one piece is parsed in the receive buffer"""
+        before = self.stats()
+        self.pay()
+        after = self.stats()
+        self.assertEqual(after['parsed_in_place'] - before['parsed_in_place'], 1)
+        self.assertEqual(after['gathered'], before['gathered'])
+        data = frame(cents=99)
+        for cut in (1, 32, 63):
+            conn = self.conn()
+            conn.send(weft.request('/pay', 'POST', [('Content-Length', 64)]) + data[:cut])
+            time.sleep(0.05)
+            conn.send(data[cut:])
+            self.assertEqual(json.loads(conn.answer('POST').body)['cents'], 99)
+        conn = self.conn()
+        conn.send(weft.request('/pay', 'POST', [('Transfer-Encoding', 'chunked')]) +
+                  weft.chunked([data[i:i + 1] for i in range(64)]))
+        self.assertEqual(json.loads(conn.answer('POST').body)['cents'], 99)
+        self.assertEqual(self.stats()['gathered'] - before['gathered'], 4)
+
+    def test_bad_frames(self):
+        used = self.stats()['used']
+        good = frame()
+        for data in (b'', good[:63], frame(magic=b'XPAY'), frame(version=2), frame(reserved=b'x'),
+                     frame(checksum=1), frame(cents=0), frame(payer=2), frame(currency=b'eur'),
+                     frame(currency=b'EURO'), b'\0' * 64, b'\xff' * 64):
+            with self.subTest(data):
+                self.assertEqual(self.server.ask('/pay', 'POST', body=data).status, 400)
+        self.assertEqual(self.server.ask('/pay', 'POST', body=good + b'x').status, 413)
+        for pieces in ([good + b'x'], [good, b'x'], [good[:1], good], [b'x' * 5000]):
+            conn = self.conn()
+            conn.send(weft.request('/pay', 'POST', [('Transfer-Encoding', 'chunked')]) + weft.chunked(pieces))
+            self.assertEqual(conn.answer('POST').status, 413)
+        for query in ('verify=x', 'verify=', 'verify=10001'):
+            answer = self.server.ask('/pay?' + query, 'POST', body=good)
+            self.assertEqual((answer.status, answer.body[:7]), (400, b'verify:'))
+        for target in ('/pay/x', '/pay/-1', '/pay/99999999999999999999', '/pay/0', '/pay/18446744073709551615'):
+            self.assertEqual(self.get(target).status, 404)
+        self.assertEqual(self.stats()['used'], used)
+
+    def test_the_client_goes_while_it_is_verified(self):
+        conn = self.conn()
+        conn.send(weft.request('/pay?verify=10000', 'POST', body=frame()))
+        self.assertTrue(weft.wait_until(lambda: self.stats()['verifying'] == 1))
+        conn.reset()
+        self.assertTrue(weft.wait_until(lambda: self.stats()['used'] == 0))
+        self.assertEqual(self.stats()['verifying'], 0)
+
+    def test_others_see_it_being_verified(self):
+        handle = self.pay()['handle'] + (1 << 32)  # the next one in that place
+        self.assertEqual(self.server.ask('/pay', 'DELETE').body, b'{"completed":1}')
+        conn = self.conn()
+        conn.send(weft.request('/pay?verify=300', 'POST', body=frame()))
+        self.assertTrue(weft.wait_until(lambda: self.stats()['verifying'] == 1))
+        self.assertEqual(self.state(handle), 'verifying')
+        self.assertEqual(self.server.ask('/pay', 'DELETE').body, b'{"completed":0}')
+        self.assertEqual(json.loads(conn.answer('POST').body)['handle'], handle)
+        self.assertEqual(self.state(handle), 'verified')
+
+    def test_ten_thousand_and_one(self):
+        """shows DM-04: 10,000 in flight, the next is refused fast, and there is room again"""
+        before = self.stats()
+        data = weft.request('/pay', 'POST', body=frame())
+        conn = self.conn(timeout=30)
+        for _ in range(100):
+            conn.send(data * 100)
+            for _ in range(100):
+                self.assertEqual(conn.answer('POST').status, 201)
+        self.assertEqual(self.stats()['used'], 10000)
+        reserved = owners(self.server, 'transactions')[0]['reserved']
+        self.assertLessEqual(owners(self.server, 'transactions')[0]['committed'], reserved)
+        started = time.monotonic()
+        for _ in range(10):
+            answer = conn.ask('/pay', 'POST', body=frame())
+            self.assertEqual(answer.status, 503)
+            self.assertIsNotNone(answer.get('Retry-After'))
+        self.assertLess(time.monotonic() - started, 0.5 * weft.SLOWER)
+        self.assertEqual(self.stats()['refused'] - before['refused'], 10)
+        self.assertEqual(self.server.ask('/pay', 'DELETE').body, b'{"completed":10000}')
+        self.assertEqual(self.stats()['used'], 0)
+        self.pay()
 
 
 if __name__ == '__main__':

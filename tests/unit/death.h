@@ -21,6 +21,7 @@ static inline int death_of(void (*fn)(void *arg), void *arg)
         (void)signal(SIGABRT, SIG_DFL);
         (void)signal(SIGSEGV, SIG_DFL);
         (void)signal(SIGBUS, SIG_DFL);
+        (void)signal(SIGILL, SIG_DFL);
         alarm(10);
         fn(arg);
         _exit(0);

@@ -146,6 +146,7 @@ static weft_rc build_workers(struct weft_server *server, const struct weft_machi
         struct weft_worker *worker = &server->workers[i];
         WEFT_TRY(build_worker(server, worker, i, &server->plan->worker, &server->site));
         worker->cpu = machine->cpus[i % machine->cpu_count];
+        worker->numa = &server->numa;
         worker->boss = &server->admin.loop;
         WEFT_TRY(open_listener(server, worker, config->host, port, true));
         port = worker->loop.listeners[0].port; /* "any free one" is the same one for all */
@@ -227,6 +228,9 @@ static weft_rc build(struct weft_server *server, const struct weft_machine *mach
     if (server->workers == NULL)
         return WEFT_ENOMEM;
     WEFT_TRY(weft_ledger_init(&server->ledger, plan->limit));
+    weft_numa_init(&server->numa, &weft_numa_system, NULL, machine->cpus, machine->cpu_count,
+                   plan->workers);
+    server->ledger.numa = &server->numa;
     WEFT_TRY(weft_router_attach(server->app->router, &server->ledger, plan->workers));
     bool grouped = machine->cgroup_limit_bytes != WEFT_MACHINE_NO_LIMIT;
     weft_warden_init(&server->warden, plan->limit, grouped ? machine->cgroup_limit_bytes : 0,

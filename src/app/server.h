@@ -15,6 +15,7 @@
 #include "app/plan.h"
 #include "app/warden.h"
 #include "app/worker.h"
+#include "mem/numa.h"
 #include "ops/metrics.h"
 
 enum weft_exit {
@@ -27,6 +28,7 @@ enum weft_exit {
 struct weft_server {
     weft_app *app;
     const struct weft_plan *plan;
+    struct weft_numa numa;
     struct weft_ledger ledger;
     struct weft_conn_share share, admin_share;
     struct weft_offload *offload;

@@ -1,6 +1,7 @@
 /* worker.c - see worker.h. */
 #include "app/worker.h"
 #include "base/log.h"
+#include "mem/numa.h"
 #include "mem/objects.h"
 #include "mem/threads.h"
 #include <sched.h>
@@ -73,6 +74,8 @@ void weft_worker_turn(struct weft_worker *worker)
 static void run(struct weft_worker *worker)
 {
     weft_objects_enter(worker->index);
+    if (worker->numa != NULL)
+        weft_numa_enter(worker->numa, worker->index);
     worker->failed = weft_worker_open(worker);
     if (worker->failed == 0) {
         atomic_store(&worker->state, WEFT_WORKER_RUNNING);

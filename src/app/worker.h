@@ -25,7 +25,8 @@ struct weft_worker {
     struct weft_loop loop;
     struct weft_service service;
     uint32_t index;
-    int cpu; /* pinned to; -1: not pinned */
+    int cpu;                /* pinned to; -1: not pinned */
+    struct weft_numa *numa; /* borrowed: the process's; NULL: the admin thread's memory */
     pthread_t thread;
     bool joinable;
     bool stopping;        /* the worker's own: leave when no connection is left */

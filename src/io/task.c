@@ -127,6 +127,8 @@ weft_rc weft_tasks_init(struct weft_tasks *tasks, struct weft_account *account, 
         weft_account_release(account, weft_tasks_bytes(stack_bytes, waiting_max));
         return WEFT_ENOMEM;
     }
+    weft_account_place(account, list, list_bytes(count));
+    weft_account_place(account, stacks, count * stride(tasks));
     account->unit_bytes = tasks->stack_bytes;
     tasks->stacks = stacks;
     tasks->free = (struct weft_lifo){.list = (uint32_t *)(void *)list, .limit = count};

@@ -1,5 +1,6 @@
 /* budget.c - see budget.h. */
 #include "mem/budget.h"
+#include "mem/numa.h"
 #include <sys/mman.h>
 
 void *weft_map(size_t bytes)
@@ -57,6 +58,12 @@ void weft_account_release(struct weft_account *account, size_t bytes)
     atomic_fetch_sub(&account->reserved, bytes);
 }
 
+void weft_account_place(const struct weft_account *account, void *memory, size_t bytes)
+{
+    if (account->ledger->numa != NULL)
+        weft_numa_place(account->ledger->numa, account->worker, memory, bytes);
+}
+
 weft_rc weft_account_map(struct weft_account *account, size_t bytes, void **out)
 {
     WEFT_TRY(weft_account_reserve(account, bytes));
@@ -65,6 +72,7 @@ weft_rc weft_account_map(struct weft_account *account, size_t bytes, void **out)
         weft_account_release(account, bytes);
         return WEFT_ENOMEM;
     }
+    weft_account_place(account, memory, bytes);
     *out = memory;
     return 0;
 }

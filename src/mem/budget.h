@@ -32,7 +32,10 @@ struct weft_account {
 
 #define WEFT_ACCOUNT_PROCESS UINT32_MAX
 
+struct weft_numa; /* mem/numa.h */
+
 struct weft_ledger {
+    struct weft_numa *numa; /* borrowed: places what workers map; NULL: nobody does */
     size_t limit; /* bytes that all reservations together may reach; 0 = no limit */
     _Atomic size_t reserved;
     uint32_t account_count;
@@ -61,7 +64,11 @@ void weft_account_release(struct weft_account *account, size_t bytes);
  */
 void *weft_map(size_t bytes);
 
-/** Reserve and map zeroed, untouched memory.
+/** For who maps memory himself on an account's behalf, before it is touched: it is bound to the node
+ *  of the account's worker, where there is more than one. */
+void weft_account_place(const struct weft_account *account, void *memory, size_t bytes);
+
+/** Reserve and map zeroed, untouched memory, placed.
  *  returns  0, WEFT_EBUDGET or WEFT_ENOMEM */
 WEFT_CHECK
 weft_rc weft_account_map(struct weft_account *account, size_t bytes, void **out);

@@ -55,6 +55,7 @@ weft_rc weft_pool_init_within(struct weft_pool *pool, struct weft_account *accou
     char *slots = weft_map(at.total);
     if (slots == NULL)
         return WEFT_ENOMEM;
+    weft_account_place(account, slots, at.total);
     char *beside = slots + at.slots;
     *pool = (struct weft_pool){
         .magic = WEFT_POOL_MAGIC,

@@ -10,7 +10,6 @@
 #include <netinet/in.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
 #include <sys/sendfile.h>
 #include <unistd.h>
 
@@ -19,60 +18,6 @@
 #define SWEEP_MS_MIN        100
 #define REFUSED_LINGER_MAX  16 /* connections beyond the limit that are closed with patience */
 #define SWEEP_MS_MAX        5000
-
-/* ---- the table ---- */
-
-size_t weft_slots_bytes(size_t count)
-{
-    return WEFT_ALIGN_UP(count * sizeof(struct weft_slot), WEFT_PAGE_BYTES);
-}
-
-weft_rc weft_slots_init(struct weft_slots *slots, struct weft_account *account, size_t count)
-{
-    void *table = NULL;
-    WEFT_TRY(weft_account_map(account, weft_slots_bytes(count), &table));
-    *slots = (struct weft_slots){.table = table, .count = count, .account = account};
-    slots->free = WEFT_POOL_NONE;
-    account->unit_bytes = sizeof(struct weft_slot);
-    return 0;
-}
-
-void weft_slots_fini(struct weft_slots *slots)
-{
-    if (slots->table != NULL)
-        weft_account_unmap(slots->account, slots->table, weft_slots_bytes(slots->count));
-    *slots = (struct weft_slots){0};
-}
-
-static uint32_t slot_take(struct weft_slots *slots)
-{
-    uint32_t index = slots->free;
-    if (index != WEFT_POOL_NONE) {
-        slots->free = slots->table[index].active;
-    } else if (slots->fresh < slots->count) {
-        index = slots->fresh++;
-        if (index % (WEFT_PAGE_BYTES / sizeof(struct weft_slot)) == 0)
-            weft_account_commit(slots->account, WEFT_PAGE_BYTES);
-    } else {
-        return WEFT_POOL_NONE;
-    }
-    slots->used++;
-    weft_account_use(slots->account, sizeof(struct weft_slot));
-    slots->table[index].active = WEFT_POOL_NONE;
-    return index;
-}
-
-static void slot_put(struct weft_slots *slots, uint32_t index)
-{
-    struct weft_slot *slot = &slots->table[index];
-    slot->fd = -1;
-    slot->generation++;
-    slot->state = WEFT_SLOT_FREE;
-    slot->active = slots->free;
-    slots->free = index;
-    slots->used--;
-    weft_account_unuse(slots->account, sizeof(struct weft_slot));
-}
 
 static uint32_t now_ds(const struct weft_loop *loop)
 {
@@ -191,7 +136,7 @@ void weft_conn_open(struct weft_loop *loop, int fd)
 {
     struct weft_slots *slots = &loop->slots;
     weft_loop_count(loop, WEFT_COUNTER_ACCEPTED);
-    uint32_t index = slot_take(slots);
+    uint32_t index = weft_slots_take(slots);
     if (index == WEFT_POOL_NONE) {
         weft_loop_count(loop, WEFT_COUNTER_REFUSED_CONNS);
         weft_loop_count(loop, WEFT_COUNTER_CLOSED);
@@ -222,7 +167,7 @@ void weft_conn_open(struct weft_loop *loop, int fd)
 static void on_detached(void *ctx, uint32_t index)
 {
     struct weft_loop *loop = ctx;
-    slot_put(&loop->slots, index);
+    weft_slots_put(&loop->slots, index);
     atomic_fetch_sub_explicit(&loop->slots.share->used, 1, memory_order_relaxed);
     weft_loop_count(loop, WEFT_COUNTER_CLOSED);
     crowded(loop);
@@ -252,7 +197,7 @@ static void sweep(struct weft_timer *timer)
     struct weft_slots *slots = WEFT_CONTAINER_OF(timer, struct weft_slots, sweep);
     struct weft_loop *loop = WEFT_CONTAINER_OF(slots, struct weft_loop, slots);
     uint32_t now = now_ds(loop);
-    for (uint32_t i = 0; i < slots->fresh; i++) {
+    for (uint32_t i = 0; (i = weft_slots_next(slots, i)) != WEFT_POOL_NONE; i++) {
         struct weft_slot *slot = &slots->table[i];
         uint32_t limit = limit_of(slots, slot);
         if (limit == 0 || now - slot->last_ds < limit)
@@ -273,10 +218,10 @@ void weft_conns_close_oldest(struct weft_loop *loop)
 {
     const struct weft_slots *slots = &loop->slots;
     uint32_t now = now_ds(loop), oldest = 0;
-    for (uint32_t i = 0; i < slots->fresh; i++)
+    for (uint32_t i = 0; (i = weft_slots_next(slots, i)) != WEFT_POOL_NONE; i++)
         if (slots->table[i].state == WEFT_SLOT_IDLE)
             oldest = WEFT_MAX(oldest, now - slots->table[i].last_ds);
-    for (uint32_t i = 0; i < slots->fresh; i++) {
+    for (uint32_t i = 0; (i = weft_slots_next(slots, i)) != WEFT_POOL_NONE; i++) {
         const struct weft_slot *slot = &slots->table[i];
         if (slot->state != WEFT_SLOT_IDLE || now - slot->last_ds < oldest - oldest / 4)
             continue;
@@ -644,7 +589,7 @@ void weft_conns_drain(struct weft_loop *loop)
                      (struct weft_slot_limits){.fresh_ds = 5, .idle_ds = 1, .linger_ds = 10});
     if (loop->slots.used > 0)
         arm_sweep(loop);
-    for (uint32_t i = 0; i < loop->slots.fresh; i++) {
+    for (uint32_t i = 0; (i = weft_slots_next(&loop->slots, i)) != WEFT_POOL_NONE; i++) {
         struct weft_slot *slot = &loop->slots.table[i];
         if (slot->state == WEFT_SLOT_IDLE) {
             detach(loop, i);
@@ -658,7 +603,7 @@ void weft_conns_drain(struct weft_loop *loop)
 uint32_t weft_conns_abort(struct weft_loop *loop)
 {
     uint32_t cut = 0;
-    for (uint32_t i = 0; i < loop->slots.fresh; i++) {
+    for (uint32_t i = 0; (i = weft_slots_next(&loop->slots, i)) != WEFT_POOL_NONE; i++) {
         struct weft_slot *slot = &loop->slots.table[i];
         if (slot->state == WEFT_SLOT_ACTIVE) {
             struct weft_conn *conn = conn_of(loop, slot);

@@ -10,16 +10,16 @@
  *   transport (TCP over the engine; tests: memory)
  *
  * Lifetime: table: worker. struct weft_conn: from the first byte of something to
- * weft_conn_release() or weft_conn_close(). Threads:  the owner worker only. Memory:
- * weft_slots_bytes(slot_count) for the table; the pool of objects is the loop's.
+ * weft_conn_release() or weft_conn_close().
+ * Threads:  the owner worker only.
+ * Memory:   the table is io/slots.h's, the pool of objects the loop's.
  */
 #ifndef WEFT_IO_CONN_H
 #define WEFT_IO_CONN_H
 
 #include <sys/socket.h>
 #include <sys/uio.h>
-#include "io/engine.h"
-#include "io/timer.h"
+#include "io/slots.h"
 
 struct weft_loop; /* io/loop.h */
 struct weft_conn;
@@ -92,47 +92,6 @@ struct weft_conn {
     bool file_mode;       /* the socket was made non-blocking for a file */
     bool installs;        /* counted among those that may have a descriptor */
 };
-
-enum weft_slot_state {
-    WEFT_SLOT_FREE = 0,
-    WEFT_SLOT_FRESH,     /* accepted, not a byte yet */
-    WEFT_SLOT_IDLE,      /* between requests */
-    WEFT_SLOT_ACTIVE,    /* has an object */
-    WEFT_SLOT_LINGERING, /* answered, told the peer that we are done, drops what still comes */
-    WEFT_SLOT_CLOSING,   /* detached: the engine gives it up */
-};
-
-/* How long which state may last, in tenths of a second; 0 = for ever. */
-struct weft_slot_limits {
-    uint32_t fresh_ds, idle_ds, linger_ds;
-};
-
-/* How many connections the process may have: whichever worker they fall to. */
-struct weft_conn_share {
-    uint32_t max;
-    _Atomic uint32_t used;
-};
-
-/* Slots beyond the limit, for those who are told that there is no room. */
-#define WEFT_REFUSAL_SLOTS 64
-
-struct weft_slots {
-    struct weft_slot *table; /* owned */
-    size_t count;            /* capacity */
-    uint32_t fresh;          /* [fresh, count) were never used */
-    uint32_t free;           /* first of the free ones, WEFT_POOL_NONE: none */
-    uint32_t used;
-    struct weft_conn_share *share; /* borrowed: the process's */
-    struct weft_account *account;
-    struct weft_slot_limits limits;
-    struct weft_timer sweep;
-    uint32_t sweep_ms;
-};
-
-size_t weft_slots_bytes(size_t count);
-WEFT_CHECK weft_rc weft_slots_init(struct weft_slots *slots, struct weft_account *account,
-                                   size_t count);
-void weft_slots_fini(struct weft_slots *slots);
 
 /** How long a connection may stay in which state; sets the pace of the sweep. */
 void weft_slots_limit(struct weft_slots *slots, struct weft_slot_limits limits);

@@ -51,3 +51,10 @@ void weft_engine_close_fd(struct weft_engine *engine, int fd)
     else
         close(fd);
 }
+
+size_t weft_engine_trim(struct weft_engine *engine)
+{
+    size_t bytes = engine->ops->idle_bytes(engine);
+    engine->ops->trim(engine);
+    return bytes;
+}

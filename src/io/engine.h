@@ -102,6 +102,9 @@ struct weft_engine_ops {
     weft_rc (*watch)(struct weft_engine *engine, int fd, uint32_t events, uint64_t token,
                      enum weft_io_class class);
     void (*unwatch)(struct weft_engine *engine, int fd, uint64_t token);
+    /* Memory of its own that it could give back right now, and doing so; NULL: never any. */
+    size_t (*idle_bytes)(const struct weft_engine *engine);
+    void (*trim)(struct weft_engine *engine);
     /* Connections without a descriptor; NULL where there are none (epoll). See below. */
     void (*say)(struct weft_engine *engine, uint32_t slot, weft_str text);
     weft_rc (*shutdown)(struct weft_engine *engine, uint32_t slot, int how);
@@ -167,6 +170,13 @@ static inline void weft_engine_install(struct weft_engine *engine, uint32_t slot
 {
     engine->ops->install(engine, slot);
 }
+
+/** For reclaim: is there memory of the engine's own to give back? And doing so; returns bytes. */
+static inline bool weft_engine_still(const struct weft_engine *engine)
+{
+    return engine->ops->idle_bytes != NULL && engine->ops->idle_bytes(engine) > 0;
+}
+size_t weft_engine_trim(struct weft_engine *engine);
 
 /** Submit what was asked, wait for something to happen (at most wait_ms; -1: for ever; 0: do not
  *  wait), tell the events.

@@ -328,6 +328,23 @@ static void visit_ready(struct weft_engine *engine)
             finish_batch(engine);
     }
     finish_batch(engine);
+    if (b->ready_count == 0)
+        b->ready_head = 0; /* the pages of its beginning serve again and again */
+}
+
+/* The pages of the ready list, but for the one that it begins on. */
+static size_t epoll_idle_bytes(const struct weft_engine *engine)
+{
+    const struct epoll_backend *b = engine->backend;
+    return b->ready_count > 0 ? 0 : b->booked - WEFT_ALIGN_UP(sizeof(*b), WEFT_PAGE_BYTES);
+}
+
+static void epoll_trim(struct weft_engine *engine)
+{
+    struct epoll_backend *b = engine->backend;
+    size_t bytes = epoll_idle_bytes(engine), kept = b->booked - bytes;
+    (void)madvise((char *)b + kept, bytes, MADV_DONTNEED); /* else they go the next time */
+    book(engine, kept);
 }
 
 static int timeout_of(const struct epoll_backend *b, int64_t wait_ms)
@@ -494,4 +511,6 @@ const struct weft_engine_ops weft_epoll_ops = {
     .want_write = epoll_want_write,
     .watch = epoll_watch,
     .unwatch = epoll_unwatch,
+    .idle_bytes = epoll_idle_bytes,
+    .trim = epoll_trim,
 };

@@ -11,6 +11,8 @@ enum part {
     PART_ACTIVE,
     PART_WATCHES,
     PART_STACKS,
+    PART_SLOTS,
+    PART_ENGINE,
     PARTS,
 };
 
@@ -26,6 +28,8 @@ static struct weft_pool *pool_of(struct weft_loop *loop, uint32_t part)
     case PART_WATCHES:
         return &loop->watches;
     case PART_STACKS:
+    case PART_SLOTS:
+    case PART_ENGINE:
         return NULL;
     default:
         return &loop->chunks.pools[WEFT_CHUNK_CLASSES - 1 - (part - PART_CHUNKS)];
@@ -38,34 +42,50 @@ static void age(struct weft_loop *loop)
         struct weft_pool *pool = pool_of(loop, part);
         if (pool != NULL)
             weft_pool_age(pool);
-        else
-            weft_tasks_age(&loop->tasks);
     }
+    weft_tasks_age(&loop->tasks);
+    weft_slots_age(&loop->slots);
 }
 
 static bool still(struct weft_loop *loop, uint32_t part)
 {
-    const struct weft_pool *pool = pool_of(loop, part);
-    return pool != NULL ? weft_pool_still(pool) : weft_tasks_still(&loop->tasks);
+    switch (part) {
+    case PART_STACKS:
+        return weft_tasks_still(&loop->tasks);
+    case PART_SLOTS:
+        return weft_slots_still(&loop->slots);
+    case PART_ENGINE:
+        return weft_engine_still(&loop->engine);
+    default:
+        return weft_pool_still(pool_of(loop, part));
+    }
 }
 
 static size_t trim(struct weft_loop *loop, uint32_t part, size_t bytes_max)
 {
-    struct weft_pool *pool = pool_of(loop, part);
-    return pool != NULL ? weft_pool_trim(pool, bytes_max)
-                        : weft_tasks_trim(&loop->tasks, bytes_max);
+    switch (part) {
+    case PART_STACKS:
+        return weft_tasks_trim(&loop->tasks, bytes_max);
+    case PART_SLOTS:
+        return weft_slots_trim(&loop->slots, bytes_max);
+    case PART_ENGINE:
+        return weft_engine_trim(&loop->engine);
+    default:
+        return weft_pool_trim(pool_of(loop, part), bytes_max);
+    }
 }
 
 /* Slots that are free and have not been looked at since: what a later pass may find. */
 static bool anything_free(struct weft_loop *loop)
 {
+    if (loop->slots.empty > 0)
+        return true;
     for (uint32_t part = 0; part < PARTS; part++) {
         const struct weft_pool *pool = pool_of(loop, part);
-        const struct weft_lifo *lifo = pool != NULL ? &pool->free : &loop->tasks.free;
-        if (lifo->count > lifo->looked)
+        if (pool != NULL && pool->free.count > pool->free.looked)
             return true;
     }
-    return false;
+    return loop->tasks.free.count > loop->tasks.free.looked;
 }
 
 /* ---- what the governor is told ---- */
@@ -195,8 +215,8 @@ void weft_reclaim_turn(struct weft_loop *loop)
     struct weft_reclaim *r = &loop->reclaim;
     if (WEFT_UNLIKELY(r->running)) {
         step(loop);
-    } else if (WEFT_UNLIKELY(loop->conns.takes != r->seen) && r->window_ms != 0 &&
-               !weft_timer_armed(&r->tick)) {
+    } else if (WEFT_UNLIKELY(loop->conns.takes != r->seen || loop->slots.empty > 0) &&
+               r->window_ms != 0 && !weft_timer_armed(&r->tick)) {
         r->seen = loop->conns.takes;
         weft_timer_arm(&loop->wheel, &r->tick, loop->now_ms + r->window_ms);
     }

@@ -23,11 +23,11 @@ __attribute__((no_sanitize("thread"))) void
 weft_slots_sample(const struct weft_slots *slots, size_t most, struct weft_socket_sample *sum)
 {
     size_t used = __atomic_load_n(&slots->used, __ATOMIC_RELAXED);
-    size_t fresh = __atomic_load_n(&slots->fresh, __ATOMIC_RELAXED);
+    size_t top = __atomic_load_n(&slots->top, __ATOMIC_RELAXED);
     sum->connections += used;
-    size_t step = WEFT_MAX(fresh / WEFT_MAX(most, (size_t)1), (size_t)1), asked = 0;
+    size_t step = WEFT_MAX(top / WEFT_MAX(most, (size_t)1), (size_t)1), asked = 0;
     size_t looked = 0;
-    for (size_t i = 0; i < fresh && asked < most && looked < SLOTS_LOOKED_MAX;
+    for (size_t i = 0; i < top && asked < most && looked < SLOTS_LOOKED_MAX;
          i += step, looked++) {
         size_t bytes = 0;
         if (__atomic_load_n(&slots->table[i].state, __ATOMIC_RELAXED) == WEFT_SLOT_FREE ||

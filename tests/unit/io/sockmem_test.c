@@ -38,7 +38,7 @@ static void fill(struct weft_slots *slots, struct weft_slot *table, size_t count
         table[i].state = WEFT_SLOT_IDLE;
     }
     *slots = (struct weft_slots){
-        .table = table, .count = count, .fresh = (uint32_t)count, .used = (uint32_t)count};
+        .table = table, .count = count, .top = (uint32_t)count, .used = (uint32_t)count};
 }
 
 /* shows GB-07: bytes queued on some connections are taken for all, and the sample has a bound */

@@ -11,8 +11,9 @@
 #include <sys/mman.h>
 
 #define WEFT_POOL_MAGIC 0x706f6f6cu
-#define LOOKS_PER_TRIM  4096 /* free slots that one trim looks at: bounds it where none has pages  \
-                              */
+#define LOOKS_PER_TRIM                                                                             \
+    4096 /* free slots that one trim looks at: bounds it where none has pages                      \
+          */
 
 /* ---- where things lie: slots, then a bit per page of them, the free list, the tags ---- */
 

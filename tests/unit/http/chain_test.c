@@ -152,7 +152,8 @@ static void middleware_takes_no_memory(void **state) /* shows MW-01 */
     (void)state;
     ask(GET("/order") GET("/order") GET("/order"));
     for (size_t i = 0; i < WEFT_CHUNK_CLASSES; i++)
-        assert_int_equal(seam.loop.chunks.pools[i].free.fresh, 0); /* not one chunk was ever taken */
+        assert_int_equal(seam.loop.chunks.pools[i].free.fresh,
+                         0); /* not one chunk was ever taken */
 }
 
 int main(void)

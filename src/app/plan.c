@@ -228,6 +228,7 @@ static void worker_options(struct weft_plan *plan, const struct weft_config *con
         .spare_buffers = config->buffers_spare,
         .elastic_bytes = ELASTIC_MIN_BYTES,
         .timer_precision_ms = config->timer_precision_ms,
+        .prefault = config->memory_prefault,
         .reclaim_window_ms = reclaim_window_ms(config),
         .slot_limits = {.fresh_ds = ds_of(config->timeouts_header_ms),
                         .idle_ds = ds_of(config->timeouts_idle_ms),
@@ -235,6 +236,7 @@ static void worker_options(struct weft_plan *plan, const struct weft_config *con
         .protocol = app->protocol,
     };
     plan->admin = plan->worker;
+    plan->admin.prefault = false;
     plan->admin.engine = &weft_epoll_ops;
     plan->admin.connections = 64;
     plan->admin.direct = false;

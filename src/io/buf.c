@@ -54,6 +54,14 @@ static WEFT_COLD void book_infos(struct weft_bufs *bufs)
     weft_account_commit(bufs->account, (ptrdiff_t)WEFT_PAGE_BYTES);
 }
 
+weft_rc weft_bufs_prefault(struct weft_bufs *bufs)
+{
+    WEFT_TRY(weft_map_touch(bufs->infos, infos_bytes(bufs->pool.free.limit)));
+    while (bufs->infos_booked < bufs->pool.free.limit)
+        book_infos(bufs);
+    return weft_pool_prefault(&bufs->pool, SIZE_MAX);
+}
+
 uint16_t weft_bufs_take(struct weft_bufs *bufs)
 {
     uint32_t id = weft_pool_take(&bufs->pool);

@@ -44,6 +44,10 @@ void weft_bufs_fini(struct weft_bufs *bufs);
 
 void weft_bufs_ranges(const struct weft_bufs *bufs, weft_range_fn *tell, void *arg);
 
+/** Have every buffer in memory from now on. Before the first take.
+ *  returns  0; WEFT_ENOMEM */
+WEFT_CHECK weft_rc weft_bufs_prefault(struct weft_bufs *bufs);
+
 /** Take a free buffer with one reference. WEFT_BUF_NONE when every one is out. */
 WEFT_CHECK uint16_t weft_bufs_take(struct weft_bufs *bufs);
 

@@ -111,6 +111,19 @@ static weft_rc build_pools(struct builder *b)
     return 0;
 }
 
+/* What a worker may need, but for the arenas: of them a first chunk for every request. */
+static weft_rc prefault(struct builder *b)
+{
+    struct weft_loop *loop = b->loop;
+    b->part_z = "prefault";
+    struct weft_pool *pools[] = {&loop->conns, &loop->blocks, &loop->watches};
+    for (size_t i = 0; i < WEFT_COUNT_OF(pools); i++)
+        WEFT_TRY(weft_pool_prefault(pools[i], SIZE_MAX));
+    WEFT_TRY(weft_bufs_prefault(&loop->bufs));
+    WEFT_TRY(weft_tasks_prefault(&loop->tasks));
+    return weft_pool_prefault(&loop->chunks.pools[0], b->options->active);
+}
+
 static weft_rc build_connections(struct builder *b)
 {
     struct weft_loop *loop = b->loop;
@@ -193,6 +206,8 @@ weft_rc weft_loop_init(struct weft_loop *loop, struct weft_ledger *ledger,
     weft_rc rc = build_counters(&b);
     if (rc == 0)
         rc = build_pools(&b);
+    if (rc == 0 && options->prefault)
+        rc = prefault(&b);
     if (rc == 0)
         rc = build_connections(&b);
     if (rc == 0)

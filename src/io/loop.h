@@ -41,6 +41,7 @@ struct weft_loop_options {
     uint32_t timer_precision_ms;
     struct weft_slot_limits slot_limits;
     const struct weft_protocol *protocol;
+    bool prefault;                         /* every page that is not elastic is touched at start */
     uint32_t reclaim_window_ms;            /* io/reclaim.h; 0: nothing is handed back */
     const struct weft_clock_source *clock; /* NULL: the real one */
     const struct weft_limits *limits;      /* borrowed: the process's; NULL: none */

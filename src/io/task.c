@@ -206,6 +206,22 @@ static struct weft_task *take(struct weft_tasks *tasks)
     return task;
 }
 
+weft_rc weft_tasks_prefault(struct weft_tasks *tasks)
+{
+    struct weft_lifo *free = &tasks->free;
+    while (free->fresh < free->limit) {
+        uint32_t index = free->fresh++;
+        if (!open_stack(tasks, index))
+            return WEFT_ENOMEM;
+        struct weft_task *task = task_at(tasks, index);
+        char *bottom = (char *)(task + 1) - tasks->stack_bytes;
+        WEFT_TRY(weft_map_touch(bottom, tasks->stack_bytes));
+        book(tasks, task, bottom);
+        weft_lifo_put(free, index);
+    }
+    return 0;
+}
+
 static void put(struct weft_tasks *tasks, struct weft_task *task)
 {
     task->magic = 0;

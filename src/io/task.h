@@ -62,6 +62,9 @@ size_t weft_tasks_bytes(size_t stack_bytes, size_t waiting_max);
  *  returns  0, WEFT_EBUDGET, WEFT_ENOMEM */
 WEFT_CHECK weft_rc weft_tasks_init(struct weft_tasks *tasks, struct weft_account *account,
                                    size_t stack_bytes, size_t waiting_max);
+/** Have every stack in memory from now on. Before the first task.
+ *  returns  0; WEFT_ENOMEM */
+WEFT_CHECK weft_rc weft_tasks_prefault(struct weft_tasks *tasks);
 void weft_tasks_fini(struct weft_tasks *tasks);
 
 /** Call fn(arg) on a stack of its own; returns when it has returned or waits for the first time.

@@ -1,6 +1,7 @@
 /* budget.c - see budget.h. */
 #include "mem/budget.h"
 #include "mem/numa.h"
+#include <errno.h>
 #include <sys/mman.h>
 
 void *weft_map(size_t bytes)
@@ -8,6 +9,25 @@ void *weft_map(size_t bytes)
     void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     return memory == MAP_FAILED ? NULL : memory;
+}
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23 /* Linux 5.14 */
+#endif
+
+weft_rc weft_map_touch(void *memory, size_t bytes)
+{
+    char *from = (char *)((uintptr_t)memory & ~(uintptr_t)(WEFT_PAGE_BYTES - 1));
+    size_t len = WEFT_ALIGN_UP((size_t)((char *)memory + bytes - from), WEFT_PAGE_BYTES);
+    if (madvise(from, len, MADV_POPULATE_WRITE) == 0)
+        return 0;
+    if (errno != EINVAL)
+        return WEFT_ENOMEM;
+    for (size_t at = 0; at < len; at += WEFT_PAGE_BYTES) { /* an older kernel */
+        volatile char *page = from + at;
+        *page = *page;
+    }
+    return 0;
 }
 
 weft_rc weft_ledger_init(struct weft_ledger *ledger, size_t limit)

@@ -68,6 +68,10 @@ void *weft_map(size_t bytes);
  *  of the account's worker, where there is more than one. */
 void weft_account_place(const struct weft_account *account, void *memory, size_t bytes);
 
+/** Have every page of a mapping in memory now, contents kept.
+ *  returns  0; WEFT_ENOMEM: there are not so many */
+WEFT_CHECK weft_rc weft_map_touch(void *memory, size_t bytes);
+
 /** Reserve and map zeroed, untouched memory, placed.
  *  returns  0, WEFT_EBUDGET or WEFT_ENOMEM */
 WEFT_CHECK

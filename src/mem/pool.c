@@ -172,6 +172,23 @@ static WEFT_COLD void first_use(struct weft_pool *pool, uint32_t index)
     warm(pool, index);
 }
 
+/* All of them free, the lowest on top of the list. */
+weft_rc weft_pool_prefault(struct weft_pool *pool, size_t count)
+{
+    weft_assert(pool->free.fresh == 0);
+    size_t first = WEFT_MIN(count, (size_t)pool->free.limit);
+    size_t beside = weft_pool_bytes(pool->slot_bytes, pool->free.limit) -
+                    (size_t)((char *)pool->touched - pool->slots);
+    WEFT_TRY(weft_map_touch(pool->slots, first * pool->slot_bytes));
+    WEFT_TRY(weft_map_touch(pool->touched, beside));
+    for (uint32_t i = 0; i < first; i++) {
+        first_use(pool, i);
+        pool->free.list[first - 1 - i] = i;
+        pool->free.fresh = pool->free.count = i + 1;
+    }
+    return 0;
+}
+
 uint32_t weft_pool_take(struct weft_pool *pool)
 {
     weft_assert(pool->magic == WEFT_POOL_MAGIC);

@@ -61,6 +61,11 @@ WEFT_CHECK
 weft_rc weft_pool_init_within(struct weft_pool *pool, struct weft_account *account,
                               size_t slot_bytes, size_t slot_count);
 
+/** Have the pages of its first `count` slots, and what lies beside them, in memory from now on.
+ *  Before the first take.
+ *  returns  0; WEFT_ENOMEM: there are not so many */
+WEFT_CHECK weft_rc weft_pool_prefault(struct weft_pool *pool, size_t count);
+
 /** Give everything back. Every slot has been put: one still out is a bug, and asserts. A zeroed
  *  pool is accepted. */
 void weft_pool_fini(struct weft_pool *pool);

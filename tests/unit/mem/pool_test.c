@@ -306,6 +306,26 @@ static void a_step_stops_where_it_was_told(void **state)
     weft_pool_fini(&pool);
 }
 
+static void prefaulted_slots_are_there_and_booked(void **state)
+{
+    (void)state;
+    enum { COUNT = 300 };
+    struct weft_pool pool;
+    size_t bytes = weft_pool_bytes(1280, COUNT);
+    assert_int_equal(weft_pool_init(&pool, account, 1280, COUNT), 0);
+    assert_int_equal(weft_pool_prefault(&pool, SIZE_MAX), 0);
+    assert_int_equal(resident_pages(pool.slots, bytes), bytes / WEFT_PAGE_BYTES);
+    assert_int_equal(account->committed, bytes);
+    assert_int_equal(account->used, 0);
+    for (uint32_t i = 0; i < COUNT; i++)
+        assert_int_equal(weft_pool_take(&pool), i);
+    assert_int_equal(weft_pool_take(&pool), WEFT_POOL_NONE);
+    assert_int_equal(account->committed, bytes); /* nothing new */
+    for (uint32_t i = 0; i < COUNT; i++)
+        weft_pool_put(&pool, i);
+    weft_pool_fini(&pool);
+}
+
 static void a_handle_is_stale_once_its_slot_was_put(void **state) /* shows MC-06 */
 {
     (void)state;
@@ -411,6 +431,7 @@ int main(void)
         POOL_TEST(a_shared_page_stays_while_a_neighbour_is_out),
         POOL_TEST(what_was_used_in_the_window_stays),
         POOL_TEST(a_step_stops_where_it_was_told),
+        POOL_TEST(prefaulted_slots_are_there_and_booked),
         POOL_TEST(a_handle_is_stale_once_its_slot_was_put),
         POOL_TEST(commits_are_whole_pages),
         POOL_TEST(a_put_of_what_is_not_out_does_nothing),

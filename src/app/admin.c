@@ -101,6 +101,55 @@ static weft_rc memory(weft_req *rq)
     return weft_fail(rq, 400, WEFT_S("format: json or text\n"));
 }
 
+static void learned_route(weft_json *json, const struct weft_route *route,
+                          const struct weft_history_sum *sum)
+{
+    struct weft_history_prediction p;
+    weft_history_predict(sum, &p);
+    const struct {
+        const char *name_z;
+        uint64_t value;
+    } figures[] = {{"cap", route->memory_bytes},
+                   {"seen", sum->seen},
+                   {"p50", p.p50},
+                   {"p99", p.p99},
+                   {"p999", p.p999},
+                   {"peak", sum->peak},
+                   {"first_chunk", weft_chunk_bytes(p.first_class)},
+                   {"proposed", weft_history_propose(sum)}};
+    weft_json_object(json);
+    weft_json_key(json, WEFT_S("method"));
+    weft_json_str(json, route->method);
+    weft_json_key(json, WEFT_S("route"));
+    weft_json_str(json, route->pattern);
+    for (size_t i = 0; i < WEFT_COUNT_OF(figures); i++) {
+        weft_json_key(json, weft_str_z(figures[i].name_z));
+        weft_json_u64(json, figures[i].value);
+    }
+    weft_json_key(json, WEFT_S("strategy"));
+    weft_json_str(json, weft_str_z(weft_history_strategy_name(p.strategy)));
+    weft_json_end_object(json);
+}
+
+/* What the routes' requests needed, and what follows from it. */
+static weft_rc learned(weft_req *rq)
+{
+    const struct weft_server *server = weft_user(rq);
+    struct weft_history_sum *sum = weft_alloc(rq, sizeof(*sum));
+    weft_json json;
+    if (sum == NULL)
+        return WEFT_ENOMEM;
+    WEFT_TRY(weft_json_begin(rq, &json, ADMIN_MEMORY_BYTES / 5));
+    weft_json_array(&json);
+    for (const struct weft_app_route *at = server->app->routes; at != NULL; at = at->next) {
+        weft_learned_sum(&server->learned, &at->route, sum);
+        if (sum->total > 0)
+            learned_route(&json, &at->route, sum);
+    }
+    weft_json_end_array(&json);
+    return weft_json_send(rq, 200, &json);
+}
+
 static weft_rc healthz(weft_req *rq)
 {
     return weft_text(rq, 200, WEFT_S("ok\n"));
@@ -124,6 +173,8 @@ weft_app *weft_admin_app(struct weft_server *server)
     weft_app_user(app, server);
     weft_route(app, "GET", "/metrics", metrics, WEFT_ROUTE_OPTS(.memory = ADMIN_MEMORY_BYTES));
     weft_route(app, "GET", "/memory", memory, WEFT_ROUTE_OPTS(.memory = ADMIN_MEMORY_BYTES));
+    weft_route(app, "GET", "/memory/learned", learned,
+               WEFT_ROUTE_OPTS(.memory = ADMIN_MEMORY_BYTES));
     weft_get(app, "/healthz", healthz);
     weft_get(app, "/readyz", readyz);
     return app;

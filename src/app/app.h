@@ -58,6 +58,7 @@ struct weft_app {
     _Atomic(struct weft_app_piece *) pieces; /* owned */
     void *user;                              /* borrowed */
     struct weft_config config;
+    bool learned_wanted;                  /* plan --learned */
     _Atomic(struct weft_server *) server; /* borrowed: while it runs */
     char error[WEFT_APP_ERROR_BYTES];
 };

@@ -63,8 +63,11 @@ static int run_plan(weft_app *app)
     struct weft_plan plan;
     struct weft_config_errors errors = {0};
     int status = WEFT_EXIT_GOOD;
-    if (make_plan(app, &machine, &plan, &errors, &status))
-        weft_plan_print(stdout, &plan);
+    if (!make_plan(app, &machine, &plan, &errors, &status))
+        return status;
+    weft_plan_print(stdout, &plan);
+    if (app->learned_wanted && weft_learned_print(stdout, app, &plan) != 0)
+        return WEFT_EXIT_CONFIG;
     return status;
 }
 
@@ -90,7 +93,10 @@ static int run_docs(weft_app *app)
 static const struct command commands[] = {
     {"serve", "serve until SIGTERM or SIGINT (a second one cuts what is left)", run_serve},
     {"demo", "the same, with the demo routes", run_serve},
-    {"plan", "print the worst case in memory, term by term; 2 when it does not fit", run_plan},
+    {"plan",
+     "print the worst case in memory, term by term; 2 when it does not fit\n"
+     "             --learned: and a cap for each route, from memory.history_path",
+     run_plan},
     {"check", "check the settings (-c FILE) and say what is wrong with them", run_check},
     {"settings", "print the settings in force and where each comes from", run_settings},
     {"docs", "print docs/settings.md", run_docs},
@@ -111,6 +117,18 @@ static void print_help(const char *program_z)
         printf("  %-10s %s\n", commands[i].name_z, commands[i].help_z);
     printf("  %-10s %s\n  %-10s %s\n\n", "--help", "print this", "--version", "print the version");
     weft_config_print_help(stdout);
+}
+
+/* The one flag that is no setting: taken out of what settings are read from. */
+static bool take_learned(int *argc, char **argv)
+{
+    int kept = 0;
+    for (int i = 0; i < *argc; i++)
+        if (strcmp(argv[i], "--learned") != 0)
+            argv[kept++] = argv[i];
+    bool found = kept < *argc;
+    *argc = kept;
+    return found;
 }
 
 /* ---- settings: flags, environment, file, the program's own, defaults ---- */
@@ -147,6 +165,8 @@ static int command_line(weft_app *app, int argc, char **argv)
         argv++;
     }
     struct weft_config_errors errors = {0};
+    if (command->run == run_plan)
+        app->learned_wanted = take_learned(&argc, argv);
     weft_rc rc = weft_config_load(&app->config, argc, argv, environ, &errors);
     if (app->config.help_wanted) {
         print_help(program_z);

@@ -2,6 +2,7 @@
  * is started with: the plan cannot drift from what runs. */
 #include "app/plan.h"
 #include "http/middleware.h"
+#include "mem/history.h"
 #include <inttypes.h>
 #include "io/sockmem.h"
 
@@ -77,6 +78,10 @@ static void add_terms(struct weft_plan *plan, const struct weft_config *config,
     term = add_term(plan, "routes", app->router_bytes + plan->workers * app->scratch_bytes);
     snprintf(term->formula, sizeof(term->formula), "%zu + %u workers x %zu", app->router_bytes,
              plan->workers, app->scratch_bytes);
+    size_t history = weft_histories_bytes(app->route_count);
+    term = add_term(plan, "history", plan->workers * history);
+    snprintf(term->formula, sizeof(term->formula), "%u workers x %zu, what routes needed",
+             plan->workers, history);
     term = add_term(plan, "threads",
                     (plan->workers + 1 + config->offload_threads) * THREAD_STACK_BYTES);
     snprintf(term->formula, sizeof(term->formula), "(%u workers + admin + %u offload) x %zu",

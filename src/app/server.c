@@ -68,6 +68,7 @@ static void make_site(struct weft_site *site, weft_app *app, const struct weft_c
         .body_bytes_max = site->limits.body_bytes_max,
         .deadline_ms = config->timeouts_request_ms,
         .pattern = WEFT_S("(none)"),
+        .index = UINT32_MAX,
     };
 }
 
@@ -112,6 +113,13 @@ static weft_rc port_is_free(const struct weft_config *config)
 
 static void worker_done(struct weft_post *post);
 
+static weft_rc open_histories(struct weft_server *server, struct weft_worker *worker)
+{
+    struct weft_account *account = NULL;
+    WEFT_TRY(weft_account_open(&server->ledger, "history", worker->index, &account));
+    return weft_histories_init(&worker->service.histories, account, server->app->route_count);
+}
+
 static weft_rc build_worker(struct weft_server *server, struct weft_worker *worker, uint32_t index,
                             const struct weft_loop_options *options, const struct weft_site *site)
 {
@@ -130,6 +138,8 @@ static weft_rc build_worker(struct weft_server *server, struct weft_worker *work
     worker->loop.owner = &worker->service;
     worker->done.run = worker_done;
     WEFT_TRY(weft_service_init(&worker->service, site, &worker->loop));
+    if (site == &server->site)
+        WEFT_TRY(open_histories(server, worker));
     if (site->access == WEFT_ACCESS_OFF)
         return 0;
     struct weft_account *account = NULL;
@@ -240,6 +250,7 @@ static weft_rc build(struct weft_server *server, const struct weft_machine *mach
     WEFT_TRY(open_root(server));
     WEFT_TRY(open_objects(server));
     WEFT_TRY(build_workers(server, machine));
+    weft_learned_init(&server->learned, server->app, server->workers, plan->workers);
     WEFT_TRY(build_admin(server));
     return build_metrics(server);
 }
@@ -297,6 +308,7 @@ static void worker_done(struct weft_post *post)
     weft_conns_drain(loop);
     (void)weft_conns_abort(loop); /* an admin request under way does not hold up the end */
     weft_warden_stop(&server->warden);
+    weft_learned_stop(&server->learned);
     server->admin.stopping = true;
 }
 
@@ -390,6 +402,7 @@ static weft_rc run(struct weft_server *server)
     }
     say_where(server);
     weft_warden_start(&server->warden, &admin->loop, server->workers, server->plan->workers);
+    weft_learned_start(&server->learned, &admin->loop);
     weft_worker_turn(admin);
     weft_loop_unwatch(&admin->loop, &server->signals);
     return admin->failed;
@@ -433,6 +446,7 @@ static void tear_down(struct weft_server *server)
         if (worker->loop.counters == NULL || worker->loop.slots.used > 0)
             continue;
         weft_access_log_fini(&worker->service.access_log);
+        weft_histories_fini(&worker->service.histories);
         weft_service_fini(&worker->service);
         for (uint32_t l = 0; l < worker->loop.listener_count; l++)
             weft_listener_close(&worker->loop.listeners[l]);
@@ -463,6 +477,7 @@ int weft_server_run(weft_app *app, const struct weft_machine *machine, const str
             weft_log_error("cannot run: %s", weft_rc_text(rc));
         atomic_store(&app->server, NULL);
         cut_count = join_workers(&server, &rc);
+        weft_learned_write(&server.learned, true);
     }
     if (cut_count > 0)
         weft_log_warn("drain: %u connections were cut off", cut_count);
@@ -479,6 +494,7 @@ weft_rc weft_server_describe(weft_app *app, struct weft_plan_app *out)
         .route_memory_max = WEFT_MAX(app->memory_max, app->config.route_memory_bytes),
         .route_heap_max = app->heap_max,
         .route_stack_max = app->stack_max,
+        .route_count = app->route_count,
         .router_bytes = weft_router_bytes(app->router) + app->route_bytes,
         .scratch_bytes = weft_router_scratch_bytes(app->router),
         .protocol = &weft_h1,

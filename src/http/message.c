@@ -64,6 +64,8 @@ void weft_req_finish(weft_req *rq)
         run_defers(rq);
     if (rq->timed)
         weft_timer_disarm(&rq->loop->wheel, &rq->deadline);
+    if (rq->promised > 0 && rq->route != NULL) /* one that was refused says nothing */
+        weft_histories_add(&rq->service->histories, rq->route->index, weft_arena_peak(&rq->arena));
     if (rq->arena.chunk != NULL)
         weft_arena_reset(&rq->arena);
     if (WEFT_UNLIKELY(charged(rq) > 0))

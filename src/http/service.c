@@ -158,6 +158,8 @@ static weft_rc admit(weft_req *rq)
     }
     rq->promised += more;
     rq->arena.cap = WEFT_MAX(rq->arena.cap, route->memory_bytes);
+    weft_arena_expect(&rq->arena,
+                      weft_histories_first_class(&rq->service->histories, route->index));
     rq->body_max = route->body_bytes_max;
     if (WEFT_UNLIKELY(rq->head.content_length > rq->body_max)) {
         weft_loop_count(rq->loop, WEFT_COUNTER_BODY_TOO_LARGE);

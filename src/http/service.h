@@ -15,6 +15,7 @@
 #include "http/chunked.h"
 #include "http/message.h"
 #include "io/offload.h"
+#include "mem/history.h"
 
 struct weft_route {
     weft_handler_fn handler;
@@ -26,7 +27,7 @@ struct weft_route {
     bool vital;              /* served however short memory is */
     weft_str pattern;        /* borrowed from the application: its name in reports */
     weft_str method;         /* borrowed likewise */
-    uint32_t index;          /* in the site */
+    uint32_t index;          /* in the site; UINT32_MAX: of no route */
 };
 
 struct weft_service_limits {
@@ -76,7 +77,8 @@ struct weft_service {
     struct weft_loop *loop;
     struct weft_router_scratch *scratch; /* owned */
     struct weft_access_log access_log;
-    uint64_t request_ids; /* given out so far, from a random start */
+    struct weft_histories histories; /* what routes needed; empty: not kept */
+    uint64_t request_ids;            /* given out so far, from a random start */
     /* What every head begins with: status line of 200, Server, Date. Made anew once a second. */
     uint64_t prefix_s;
     uint16_t prefix_len;

@@ -1,5 +1,6 @@
 /* admin.c - what the admin listener answers. Its handlers run on the main thread and read other
  * threads' counters and accounts, never their loops. */
+#include "app/allocator.h"
 #include "app/server.h"
 #include "ops/report.h"
 #include <weft/weft.h>
@@ -177,5 +178,6 @@ weft_app *weft_admin_app(struct weft_server *server)
                WEFT_ROUTE_OPTS(.memory = ADMIN_MEMORY_BYTES));
     weft_get(app, "/healthz", healthz);
     weft_get(app, "/readyz", readyz);
+    weft_allocator_routes(app);
     return app;
 }

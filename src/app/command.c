@@ -1,8 +1,10 @@
 /* command.c - the command line of an application: serve, plan, check, settings, docs, --help. */
 #include <weft/app.h>
+#include "app/allocator.h"
 #include "app/params.h"
 #include "app/server.h"
 #include "base/log.h"
+#include "mem/preload.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -149,7 +151,8 @@ static weft_rc program_settings(weft_app *app, struct weft_config_errors *errors
     return errors->error_count > 0 ? WEFT_ECONFIG : weft_config_check(&app->config, errors);
 }
 
-static int command_line(weft_app *app, int argc, char **argv)
+/* may_exec: the process is ours, not a program's that only runs a server. */
+static int command_line(weft_app *app, int argc, char **argv, bool may_exec)
 {
     const struct command *command = &commands[0];
     const char *program_z = argc > 0 ? argv[0] : "weft";
@@ -178,6 +181,8 @@ static int command_line(weft_app *app, int argc, char **argv)
     }
     if (rc == 0)
         rc = program_settings(app, &errors);
+    if (rc == 0 && command->run == run_serve)
+        rc = weft_allocator_ready(&app->config, may_exec, &errors);
     weft_config_errors_print(stderr, &errors);
     return rc == 0 ? command->run(app) : WEFT_EXIT_CONFIG;
 }
@@ -189,10 +194,11 @@ int weft_main(weft_app *app, int argc, char **argv)
         return WEFT_EXIT_FAILED;
     }
     int status = WEFT_EXIT_FAILED;
+    (void)weft_preload_settle(); /* whether we were executed again is asked when it matters */
     if (weft_app_error(app) != NULL)
         fprintf(stderr, "weft: %s\n", weft_app_error(app));
     else
-        status = command_line(app, argc, argv);
+        status = command_line(app, argc, argv, true);
     weft_app_free(app);
     return status;
 }
@@ -204,7 +210,7 @@ int weft_run(weft_app *app)
         fprintf(stderr, "weft: %s\n", weft_app_error(app));
         return WEFT_EXIT_FAILED;
     }
-    return command_line(app, 1, none);
+    return command_line(app, 1, none, false);
 }
 
 void weft_app_stop(weft_app *app)

@@ -4,6 +4,7 @@
  * Every loader goes on after a mistake: who fixes a file wants the whole list.
  */
 #include "app/config.h"
+#include "app/allocator.h"
 #include "app/params.h"
 #include "app/settings_yaml.h"
 #include <errno.h>
@@ -349,6 +350,7 @@ weft_rc weft_config_check(const struct weft_config *config, struct weft_config_e
         rule(config, WEFT_PARAM_admin_port, "is the port of the public listener too", errors);
     if (config->root[0] && !is_directory(config->root))
         rule(config, WEFT_PARAM_root, "is not a directory that can be reached", errors);
+    weft_allocator_check(config, errors);
     return errors->error_count > errors_before ? WEFT_ECONFIG : 0;
 }
 

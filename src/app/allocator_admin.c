@@ -49,8 +49,10 @@ static weft_rc decay(weft_req *rq)
                          WEFT_S("jemalloc is not loaded: start with --memory-profile throughput, "
                                 "balanced or aggressive\n"));
     is = was;
-    if (asked_ms(rq, WEFT_S("dirty_ms"), &is.dirty_ms) != 0 ||
-        asked_ms(rq, WEFT_S("muzzy_ms"), &is.muzzy_ms) != 0 || weft_profile_decay_set(is) != 0)
+    bool good = asked_ms(rq, WEFT_S("dirty_ms"), &is.dirty_ms) == 0 &&
+                asked_ms(rq, WEFT_S("muzzy_ms"), &is.muzzy_ms) == 0;
+    bool same = is.dirty_ms == was.dirty_ms && is.muzzy_ms == was.muzzy_ms;
+    if (!good || (!same && weft_profile_decay_set(is) != 0))
         return weft_text(rq, 400,
                          WEFT_S("dirty_ms and muzzy_ms are milliseconds; 0: at once, -1: never\n"));
     WEFT_TRY(weft_profile_decay_get(&is)); /* as jemalloc has it now */

@@ -148,13 +148,29 @@ static weft_rc set_decay(mallctl_fn *mallctl, const char *kind_z, ssize_t ms)
     return 0;
 }
 
+/* The background thread sleeps as long as the old times allow, with -1 until more pages come: a new
+ * one looks at once. */
+static void wake(mallctl_fn *mallctl)
+{
+    bool on = false;
+    size_t len = sizeof(on);
+    if (mallctl("background_thread", &on, &len, NULL, 0) != 0 || !on)
+        return;
+    for (int i = 0; i < 2; i++) {
+        on = !on;
+        (void)mallctl("background_thread", NULL, NULL, &on, sizeof(on)); /* no thread to be had: */
+    } /* then pages go back as others are freed */
+}
+
 weft_rc weft_profile_decay_set(struct weft_profile_decay decay)
 {
     mallctl_fn *mallctl = find_mallctl();
     if (mallctl == NULL)
         return WEFT_ENOTSUP;
     WEFT_TRY(set_decay(mallctl, "dirty", decay.dirty_ms));
-    return set_decay(mallctl, "muzzy", decay.muzzy_ms);
+    WEFT_TRY(set_decay(mallctl, "muzzy", decay.muzzy_ms));
+    wake(mallctl);
+    return 0;
 }
 
 weft_rc weft_profile_purge(void)

@@ -57,7 +57,7 @@ struct weft_profile_decay {
  *  returns  0; WEFT_ENOTSUP: not jemalloc */
 WEFT_CHECK weft_rc weft_profile_decay_get(struct weft_profile_decay *out);
 
-/** Set it for every arena, those to come included. What is due by the new times is purged at once.
+/** Set it for every arena, those to come included. Free pages of now begin to age anew.
  *  decay    each >= -1
  *  returns  0; WEFT_ENOTSUP: not jemalloc; WEFT_ERANGE: jemalloc refuses the number */
 WEFT_CHECK weft_rc weft_profile_decay_set(struct weft_profile_decay decay);

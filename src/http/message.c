@@ -1,6 +1,7 @@
 /* message.c - the public face of a request and its response. */
 #include "http/message.h"
 #include "base/fmt.h"
+#include "http/escape.h"
 #include "http/service.h"
 #include <unistd.h>
 
@@ -66,6 +67,7 @@ void weft_req_finish(weft_req *rq)
         weft_timer_disarm(&rq->loop->wheel, &rq->deadline);
     if (rq->promised > 0 && rq->route != NULL) /* one that was refused says nothing */
         weft_histories_add(&rq->service->histories, rq->route->index, weft_arena_peak(&rq->arena));
+    weft_escape_look(rq);
     if (rq->arena.chunk != NULL)
         weft_arena_reset(&rq->arena);
     if (WEFT_UNLIKELY(charged(rq) > 0))

@@ -182,6 +182,17 @@ bool weft_arena_extend(struct weft_arena *arena, const void *memory, size_t old_
     return true;
 }
 
+bool weft_arena_holds(const struct weft_arena *arena, const void *p)
+{
+    for (const struct weft_arena_chunk *chunk = arena->chunk; chunk != NULL; chunk = chunk->older) {
+        const char *from = (const char *)chunk;
+        if ((const char *)p >= from + HEADER_BYTES &&
+            (const char *)p < from + chunk_bytes[chunk->class])
+            return true;
+    }
+    return false;
+}
+
 static void drop_newest(struct weft_arena *arena)
 {
     struct weft_arena_chunk *chunk = arena->chunk;

@@ -92,6 +92,9 @@ void *weft_arena_alloc(struct weft_arena *arena, size_t bytes);
 bool weft_arena_extend(struct weft_arena *arena, const void *memory, size_t old_bytes,
                        size_t new_bytes);
 
+/** Does an address lie in what it has handed out or may? O(chunks). */
+bool weft_arena_holds(const struct weft_arena *arena, const void *p);
+
 /** Give every chunk back, in O(chunks). */
 void weft_arena_reset(struct weft_arena *arena);
 

@@ -44,6 +44,46 @@ size_t weft_objects_bytes(const weft_objects *objects, uint32_t workers)
     return parts_of(objects, workers) * weft_pool_bytes(objects->object_bytes, objects->capacity);
 }
 
+/* ---- which are open, for a checked build ---- */
+
+#ifdef WEFT_CHECKED
+#define OPEN_MAX 64 /* more are not looked at */
+static weft_objects *_Atomic open_ones[OPEN_MAX];
+
+static void swap_open(weft_objects *from, weft_objects *to)
+{
+    for (size_t i = 0; i < OPEN_MAX; i++) {
+        weft_objects *expected = from;
+        if (atomic_compare_exchange_strong(&open_ones[i], &expected, to))
+            return;
+    }
+}
+
+static void each_of(const weft_objects *objects, const struct weft_pool *pool,
+                    void (*look)(void *arg, const weft_objects *objects, const void *object),
+                    void *arg)
+{
+    for (uint32_t i = 0; i < pool->free.fresh; i++)
+        if (weft_pool_is_out(pool, i))
+            look(arg, objects, weft_pool_at(pool, i));
+}
+
+void weft_objects_each(void (*look)(void *arg, const weft_objects *objects, const void *object),
+                       void *arg)
+{
+    for (size_t i = 0; i < OPEN_MAX; i++) {
+        const weft_objects *objects = atomic_load(&open_ones[i]);
+        for (uint32_t p = 0; objects != NULL && p < objects->store->part_count; p++)
+            each_of(objects, &objects->store->parts[p].pool, look, arg);
+    }
+}
+#else
+static void swap_open(weft_objects *from, weft_objects *to)
+{
+    (void)from, (void)to;
+}
+#endif
+
 /* ---- opening and closing ---- */
 
 static void close_part(weft_objects *objects, struct part *part)
@@ -69,6 +109,7 @@ void weft_objects_close(weft_objects *objects)
     struct weft_object_store *store = objects->store;
     if (store == NULL)
         return;
+    swap_open(objects, NULL);
     objects->store = NULL;
     for (uint32_t i = 0; i < store->part_count; i++)
         close_part(objects, &store->parts[i]);
@@ -114,6 +155,8 @@ weft_rc weft_objects_open(weft_objects *objects, struct weft_ledger *ledger, uin
     }
     if (rc != 0)
         weft_objects_close(objects);
+    else
+        swap_open(NULL, objects);
     return rc;
 }
 

@@ -22,6 +22,13 @@ WEFT_CHECK weft_rc weft_objects_open(weft_objects *objects, struct weft_ledger *
 /** Objects that are still out go with it. A pool that is not open is accepted. */
 void weft_objects_close(weft_objects *objects);
 
+#ifdef WEFT_CHECKED
+/** Every object that is out, of every pool that is open: for the look at what outlives requests.
+ *  It reads what other workers may be writing. */
+void weft_objects_each(void (*look)(void *arg, const weft_objects *objects, const void *object),
+                       void *arg);
+#endif
+
 /** The calling thread is this worker from now on. */
 void weft_objects_enter(uint32_t worker);
 

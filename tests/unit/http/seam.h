@@ -243,7 +243,7 @@ static void pass_ms(uint64_t ms)
 }
 
 /* Everything that happens while somebody sleeps, as long as it takes. */
-static void sleep_it_out(void)
+static inline void sleep_it_out(void)
 {
     settle();
     for (int i = 0; seam.loop.tasks.waiting > 0 && i < 10000; i++) {
@@ -288,7 +288,7 @@ static inline void hang_up(weft_rc end)
 }
 
 /* Nobody holds anything: every pool is full again, every promise taken back, no timer armed. */
-static void assert_nothing_is_held(void)
+static inline void assert_nothing_is_held(void)
 {
     struct weft_loop *loop = &seam.loop;
     assert_null(seam.wire.conn);

@@ -32,6 +32,9 @@ typedef struct weft_json {
  *  most 6 per byte, a number at most 24.
  *  returns  0; WEFT_ENOMEM past the route's cap (rule 4) */
 WEFT_CHECK weft_rc weft_json_begin(weft_req *rq, weft_json *json, size_t room);
+WEFT_CHECK weft_rc weft_json_begin_at(weft_req *rq, weft_json *json, size_t room,
+                                      struct weft_alloc_site *site);
+#define weft_json_begin(rq, json, room) weft_json_begin_at((rq), (json), (room), WEFT_ALLOC_SITE())
 
 void weft_json_object(weft_json *json);
 void weft_json_end_object(weft_json *json);

@@ -134,6 +134,7 @@ typedef struct weft_builder {
     char *start, *at, *end;
     weft_req *rq; /* NULL: does not grow */
     weft_rc rc;
+    struct weft_alloc_site *site; /* who began it */
 } weft_builder;
 
 /** Build in the request's arena, with room for so many bytes at first. When that is used up it
@@ -142,6 +143,10 @@ typedef struct weft_builder {
  *  room     > 0; all of it just below 1 MiB at most
  *  returns  0; WEFT_ENOMEM past the route's cap (rule 4) */
 WEFT_CHECK weft_rc weft_builder_begin(weft_req *rq, weft_builder *builder, size_t room);
+WEFT_CHECK weft_rc weft_builder_begin_at(weft_req *rq, weft_builder *builder, size_t room,
+                                         struct weft_alloc_site *site);
+#define weft_builder_begin(rq, builder, room)                                                      \
+    weft_builder_begin_at((rq), (builder), (room), WEFT_ALLOC_SITE())
 
 /** Build in bytes of your own, on the stack for instance; beyond them it is WEFT_ELIMIT. Neither
  *  arena nor heap is used. Borrowed while the text is. */

@@ -35,6 +35,11 @@ WEFT_CHECK weft_rc weft_reply(weft_req *rq, int status, weft_str type, weft_str 
  *  returns  0, WEFT_ESTATE, WEFT_ENOMEM (past the route's cap, rule 4) */
 WEFT_CHECK weft_rc weft_reply_copy(weft_req *rq, int status, weft_str type, weft_str body);
 
+WEFT_CHECK weft_rc weft_reply_copy_at(weft_req *rq, int status, weft_str type, weft_str body,
+                                      struct weft_alloc_site *site);
+#define weft_reply_copy(rq, status, type, body)                                                    \
+    weft_reply_copy_at((rq), (status), (type), (body), WEFT_ALLOC_SITE())
+
 /** The same, body handed over (rule 3): release(arg) is called once, when the request ends, or at
  *  once on WEFT_ENOMEM; in every case.
  *  returns  0, WEFT_ESTATE, WEFT_ENOMEM */

@@ -16,6 +16,7 @@
 #define INSTALLS_MAX       256 /* descriptors lent to direct connections, per worker */
 #define ELASTIC_MIN_BYTES  ((size_t)1 << 20)
 #define ADMIN_ROUTE_BYTES  ((size_t)1 << 20)
+#define ADMIN_ROUTES_MAX   32
 
 static size_t count_fixed(struct weft_plan *plan);
 
@@ -50,6 +51,7 @@ static void add_admin_terms(struct weft_plan *plan)
     size_t count = weft_loop_terms(&plan->admin, terms), bytes = 0;
     for (size_t i = 0; i < count; i++)
         bytes += terms[i].bytes;
+    bytes += weft_usage_bytes(ADMIN_ROUTES_MAX);
     struct weft_plan_term *term = add_term(plan, "admin", bytes);
     snprintf(term->formula, sizeof(term->formula), "the same parts for %zu connections",
              plan->admin.connections);
@@ -86,6 +88,10 @@ static void add_terms(struct weft_plan *plan, const struct weft_config *config,
                     (plan->workers + 1 + config->offload_threads) * THREAD_STACK_BYTES);
     snprintf(term->formula, sizeof(term->formula), "(%u workers + admin + %u offload) x %zu",
              plan->workers, config->offload_threads, THREAD_STACK_BYTES);
+    size_t usage = weft_usage_bytes(app->route_count);
+    term = add_term(plan, "route books", plan->workers * usage);
+    snprintf(term->formula, sizeof(term->formula), "%u workers x %zu, who holds what by route",
+             plan->workers, usage);
     if (config->log_access != WEFT_CONFIG_ACCESS_OFF) {
         term = add_term(plan, "access log", plan->workers * WEFT_ACCESS_LOG_BYTES);
         snprintf(term->formula, sizeof(term->formula), "%u workers x %zu", plan->workers,

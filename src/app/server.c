@@ -52,6 +52,7 @@ static void make_site(struct weft_site *site, weft_app *app, const struct weft_c
 {
     *site = (struct weft_site){
         .router = app->router,
+        .route_count = app->route_count,
         .limits = limits_from(config),
         .server = weft_str_z(config->server_header),
         .cors_origin = weft_str_z(config->cors_origin),
@@ -120,6 +121,18 @@ static weft_rc open_histories(struct weft_server *server, struct weft_worker *wo
     return weft_histories_init(&worker->service.histories, account, server->app->route_count);
 }
 
+/* Small tables that are touched soon and stay: booked whole. */
+static weft_rc book_mapped(struct weft_server *server, const char *name_z, uint32_t worker,
+                           size_t bytes)
+{
+    struct weft_account *account = NULL;
+    WEFT_TRY(weft_account_open(&server->ledger, name_z, worker, &account));
+    WEFT_TRY(weft_account_reserve(account, bytes));
+    weft_account_use(account, bytes);
+    weft_account_commit(account, (ptrdiff_t)bytes);
+    return 0;
+}
+
 static weft_rc build_worker(struct weft_server *server, struct weft_worker *worker, uint32_t index,
                             const struct weft_loop_options *options, const struct weft_site *site)
 {
@@ -140,6 +153,7 @@ static weft_rc build_worker(struct weft_server *server, struct weft_worker *work
     WEFT_TRY(weft_service_init(&worker->service, site, &worker->loop));
     if (site == &server->site)
         WEFT_TRY(open_histories(server, worker));
+    WEFT_TRY(book_mapped(server, "route books", index, weft_usage_bytes(site->route_count)));
     if (site->access == WEFT_ACCESS_OFF)
         return 0;
     struct weft_account *account = NULL;
@@ -252,7 +266,11 @@ static weft_rc build(struct weft_server *server, const struct weft_machine *mach
     WEFT_TRY(build_workers(server, machine));
     weft_learned_init(&server->learned, server->app, server->workers, plan->workers);
     WEFT_TRY(build_admin(server));
-    return build_metrics(server);
+    WEFT_TRY(build_metrics(server));
+    size_t tables = plan->workers * sizeof(*server->workers) +
+                    (server->ledger.account_count + 1) * sizeof(struct weft_account);
+    return book_mapped(server, "tables", WEFT_ACCOUNT_PROCESS,
+                       WEFT_ALIGN_UP(tables, WEFT_PAGE_BYTES));
 }
 
 /* ---- signals and the end ---- */

@@ -3,11 +3,18 @@
 #include "base/fmt.h"
 #include "http/message.h"
 
-weft_rc weft_builder_begin(weft_req *rq, weft_builder *builder, size_t room)
+weft_rc(weft_builder_begin)(weft_req *rq, weft_builder *builder, size_t room)
 {
-    char *memory = weft_alloc(rq, room);
+    return weft_builder_begin(rq, builder, room);
+}
+
+weft_rc weft_builder_begin_at(weft_req *rq, weft_builder *builder, size_t room,
+                              struct weft_alloc_site *site)
+{
+    char *memory = weft_alloc_at(rq, room, site);
     weft_builder_over(builder, memory, memory == NULL ? 0 : room);
     builder->rq = rq;
+    builder->site = site;
     builder->rc = memory == NULL ? WEFT_ENOMEM : 0;
     return builder->rc;
 }
@@ -29,6 +36,7 @@ static bool extend(weft_builder *builder, size_t room)
     size_t now = (size_t)(builder->end - builder->start);
     if (!weft_arena_extend(&builder->rq->arena, builder->start, now, room))
         return false;
+    weft_req_extended(builder->rq, room - now, builder->site);
     builder->end = builder->start + room;
     return true;
 }
@@ -36,10 +44,11 @@ static bool extend(weft_builder *builder, size_t room)
 static bool move(weft_builder *builder, size_t room)
 {
     size_t used = (size_t)(builder->at - builder->start);
-    char *memory = weft_arena_alloc(&builder->rq->arena, room);
+    char *memory = weft_req_try_alloc(builder->rq, room, builder->site);
     if (memory == NULL)
         return false;
     memcpy(memory, builder->start, used);
+    builder->rq->copied += used;
     builder->start = memory;
     builder->at = memory + used;
     builder->end = memory + room;

@@ -25,6 +25,11 @@ void weft_req_init(weft_req *rq, const struct weft_exchange_ops *exchange,
     rq->canceled = 0;
     rq->timed = false;
     rq->promised = 0;
+    rq->usage = service->usage.routes;
+    rq->site_count = 0;
+    rq->body_held = 0;
+    rq->copied = rq->held_peak = 0;
+    rq->pool_slots = 1;
     weft_arena_init(&rq->arena, &service->loop->chunks, 0);
     rq->defers = NULL;
     rq->started_ns = service->loop->clock.now_ns;
@@ -58,6 +63,68 @@ static size_t charged(const weft_req *rq)
     return rq->promised - rq->arena.cap;
 }
 
+/* ---- who holds what ---- */
+
+/* A request tells a few places apart; the last entry is for what further ones hold: "other". */
+static uint32_t live_slot(weft_req *rq, uint32_t id)
+{
+    for (uint32_t i = 0; i < rq->site_count; i++)
+        if (weft_usage_live_id(rq->sites[i]) == id)
+            return i;
+    if (rq->site_count == WEFT_REQ_SITES_MAX)
+        return WEFT_REQ_SITES_MAX - 1;
+    bool last = rq->site_count == WEFT_REQ_SITES_MAX - 1;
+    rq->sites[rq->site_count] = weft_usage_live_entry(last ? 0 : id);
+    return rq->site_count++;
+}
+
+/* The newest arena bytes, in the books of route and place. `held_before`: chunks before it. */
+static void note_alloc(weft_req *rq, size_t held_before, size_t bytes, struct weft_alloc_site *site,
+                       uint64_t calls)
+{
+    uint32_t id = weft_usage_site_id(site);
+    struct weft_site_usage *place = &rq->service->usage.sites[id];
+    weft_usage_add(&rq->usage->allocs, calls);
+    weft_usage_add(&rq->usage->alloc_bytes, bytes);
+    weft_usage_add(&place->allocs, calls);
+    weft_usage_add(&place->alloc_bytes, bytes);
+    size_t grown = rq->arena.held - held_before;
+    if (WEFT_UNLIKELY(grown > 0)) {
+        weft_usage_hold(&rq->usage->arena, grown);
+        rq->held_peak = WEFT_MAX(rq->held_peak, rq->arena.held);
+        rq->pool_slots++;
+    }
+    uint32_t i = live_slot(rq, id);
+    rq->sites[i] += bytes;
+    weft_usage_live(&rq->service->usage, rq->sites[i], bytes);
+}
+
+/* Everything goes at once, so what a place holds is known only by the request's end. */
+static void drop_sites(weft_req *rq)
+{
+    for (uint32_t i = 0; i < rq->site_count; i++)
+        weft_usage_unlive(&rq->service->usage, rq->sites[i]);
+    rq->site_count = 0;
+}
+
+/* The piece of the body that the handler looks at is `bytes` long now. */
+static void hold_piece(weft_req *rq, size_t bytes)
+{
+    weft_usage_drop(&rq->usage->body, rq->body_held);
+    rq->body_held = (uint32_t)bytes;
+    weft_usage_hold(&rq->usage->body, bytes);
+}
+
+void weft_req_use(weft_req *rq, struct weft_route_usage *usage)
+{
+    if (WEFT_UNLIKELY(rq->arena.held > 0)) { /* a long path, many headers */
+        weft_usage_drop(&rq->usage->arena, rq->arena.held);
+        weft_usage_hold(&usage->arena, rq->arena.held);
+    }
+    rq->usage = usage;
+    weft_usage_add(&usage->requests, 1);
+}
+
 void weft_req_finish(weft_req *rq)
 {
     weft_assert(rq->task == NULL);
@@ -68,8 +135,14 @@ void weft_req_finish(weft_req *rq)
     if (rq->promised > 0 && rq->route != NULL) /* one that was refused says nothing */
         weft_histories_add(&rq->service->histories, rq->route->index, weft_arena_peak(&rq->arena));
     weft_escape_look(rq);
-    if (rq->arena.chunk != NULL)
+    if (rq->body_held > 0)
+        hold_piece(rq, 0);
+    if (rq->site_count > 0)
+        drop_sites(rq);
+    if (rq->arena.chunk != NULL) {
+        weft_usage_drop(&rq->usage->arena, rq->arena.held);
         weft_arena_reset(&rq->arena);
+    }
     if (WEFT_UNLIKELY(charged(rq) > 0))
         weft_refund(rq, charged(rq));
     weft_chunks_unreserve(&rq->loop->chunks, rq->promised);
@@ -90,9 +163,16 @@ weft_rc weft_req_wait(weft_req *rq, enum weft_wait kind)
         return WEFT_EFULL;
     }
     weft_loop_count(rq->loop, WEFT_COUNTER_TASKS_WAITED);
-    rq->task = tasks->current;
+    struct weft_task *task = tasks->current;
+    rq->task = task;
     rq->wait = (uint8_t)kind;
-    return weft_task_wait(tasks);
+    size_t stack = WEFT_ALIGN_UP((size_t)((char *)(task + 1) - (char *)__builtin_frame_address(0)),
+                                 WEFT_PAGE_BYTES);
+    weft_usage_add(&rq->usage->waits, 1);
+    weft_usage_hold(&rq->usage->stack, stack);
+    weft_rc rc = weft_task_wait(tasks);
+    weft_usage_drop(&rq->usage->stack, stack);
+    return rc;
 }
 
 void weft_req_resume(weft_req *rq, weft_rc rc)
@@ -306,36 +386,80 @@ weft_str weft_peer(weft_req *rq)
 
 /* ---- its arena ---- */
 
-void *weft_alloc(weft_req *rq, size_t bytes)
+void *weft_req_try_alloc(weft_req *rq, size_t bytes, struct weft_alloc_site *site)
 {
+    size_t held = rq->arena.held;
     void *memory = weft_arena_alloc(&rq->arena, bytes);
+    if (WEFT_LIKELY(memory != NULL))
+        note_alloc(rq, held, bytes, site, 1);
+    return memory;
+}
+
+void weft_req_extended(weft_req *rq, size_t bytes, struct weft_alloc_site *site)
+{
+    note_alloc(rq, rq->arena.held, bytes, site, 0);
+}
+
+void *weft_alloc_at(weft_req *rq, size_t bytes, struct weft_alloc_site *site)
+{
+    void *memory = weft_req_try_alloc(rq, bytes, site);
     if (memory == NULL)
         weft_loop_count(rq->loop, WEFT_COUNTER_ARENA_REFUSED);
     return memory;
 }
 
-weft_str weft_dup(weft_req *rq, weft_str text)
+weft_str weft_dup_at(weft_req *rq, weft_str text, struct weft_alloc_site *site)
 {
-    char *copy = weft_alloc(rq, text.len);
+    char *copy = weft_alloc_at(rq, text.len, site);
     if (copy == NULL)
         return (weft_str){0};
     if (text.len > 0)
         memcpy(copy, text.ptr, text.len);
+    rq->copied += text.len;
     return weft_str_make(copy, text.len);
 }
 
-weft_str weft_format(weft_req *rq, const char *format, ...)
+static weft_str format_at(weft_req *rq, struct weft_alloc_site *site, const char *format,
+                          va_list args)
 {
-    va_list args, again;
-    va_start(args, format);
+    va_list again;
     va_copy(again, args);
     size_t len = weft_vfmt(NULL, 0, format, args);
-    char *text = weft_alloc(rq, len);
+    char *text = weft_alloc_at(rq, len, site);
     if (text != NULL)
         (void)weft_vfmt(text, len, format, again); /* measured above */
     va_end(again);
-    va_end(args);
     return weft_str_make(text, text == NULL ? 0 : len);
+}
+
+weft_str weft_format_at(weft_req *rq, struct weft_alloc_site *site, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    weft_str text = format_at(rq, site, format, args);
+    va_end(args);
+    return text;
+}
+
+/* The plain functions, for who cannot use macros: all of their callers are one place. */
+
+void *(weft_alloc)(weft_req *rq, size_t bytes)
+{
+    return weft_alloc(rq, bytes);
+}
+
+weft_str(weft_dup)(weft_req *rq, weft_str text)
+{
+    return weft_dup(rq, text);
+}
+
+weft_str(weft_format)(weft_req *rq, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    weft_str text = format_at(rq, WEFT_ALLOC_SITE(), format, args);
+    va_end(args);
+    return text;
 }
 
 weft_rc weft_charge(weft_req *rq, size_t bytes)
@@ -346,6 +470,7 @@ weft_rc weft_charge(weft_req *rq, size_t bytes)
         return WEFT_ENOMEM;
     }
     rq->arena.cap -= bytes;
+    weft_usage_hold(&rq->usage->heap, bytes);
     weft_chunks_charge(&rq->loop->chunks, bytes);
     return 0;
 }
@@ -354,6 +479,7 @@ void weft_refund(weft_req *rq, size_t bytes)
 {
     weft_assert(bytes <= charged(rq));
     rq->arena.cap += bytes;
+    weft_usage_drop(&rq->usage->heap, bytes);
     weft_chunks_refund(&rq->loop->chunks, bytes);
 }
 
@@ -365,7 +491,9 @@ weft_mark_point weft_mark(const weft_req *rq)
 
 void weft_rewind(weft_req *rq, weft_mark_point mark)
 {
+    size_t held = rq->arena.held;
     weft_arena_rewind(&rq->arena, (struct weft_arena_mark){mark.chunk, mark.at});
+    weft_usage_drop(&rq->usage->arena, held - rq->arena.held);
 }
 
 weft_rc weft_defer(weft_req *rq, void (*fn)(void *arg), void *arg)
@@ -406,16 +534,25 @@ size_t weft_slots_registered(void)
 weft_rc weft_read_body(weft_req *rq, weft_str *out)
 {
     rq->body_touched = true;
-    return rq->exchange->read(rq, out);
+    hold_piece(rq, 0); /* it goes with the next one */
+    WEFT_TRY(rq->exchange->read(rq, out));
+    hold_piece(rq, out->len);
+    weft_usage_add(&rq->usage->body_bytes, out->len);
+    return 0;
 }
 
 /* Sized by Content-Length where there is one; doubled where there is none. */
-weft_rc weft_body(weft_req *rq, weft_str *out)
+weft_rc(weft_body)(weft_req *rq, weft_str *out)
+{
+    return weft_body(rq, out);
+}
+
+weft_rc weft_body_at(weft_req *rq, weft_str *out, struct weft_alloc_site *site)
 {
     size_t room = rq->head.flags & WEFT_HEAD_HAS_LENGTH ? (size_t)rq->head.content_length : 1024;
     if (rq->head.content_length > rq->body_max)
         return WEFT_ELIMIT;
-    char *all = weft_alloc(rq, room);
+    char *all = weft_alloc_at(rq, room, site);
     size_t len = 0;
     if (all == NULL)
         return WEFT_ELIMIT; /* not the server is full: the body is larger than its route may hold */
@@ -426,15 +563,17 @@ weft_rc weft_body(weft_req *rq, weft_str *out)
             break;
         if (piece.len > room - len) {
             size_t larger_room = WEFT_MAX(2 * room, len + piece.len);
-            char *larger = weft_alloc(rq, larger_room);
+            char *larger = weft_alloc_at(rq, larger_room, site);
             if (larger == NULL)
                 return WEFT_ELIMIT;
             memcpy(larger, all, len);
+            rq->copied += len;
             all = larger;
             room = larger_room;
         }
         memcpy(all + len, piece.ptr, piece.len);
         len += piece.len;
+        rq->copied += piece.len;
     }
     *out = weft_str_make(all, len);
     return 0;
@@ -484,9 +623,15 @@ weft_rc weft_text(weft_req *rq, int status, weft_str body)
     return 0;
 }
 
-weft_rc weft_reply_copy(weft_req *rq, int status, weft_str type, weft_str body)
+weft_rc(weft_reply_copy)(weft_req *rq, int status, weft_str type, weft_str body)
 {
-    weft_str copy = weft_dup(rq, body);
+    return weft_reply_copy(rq, status, type, body);
+}
+
+weft_rc weft_reply_copy_at(weft_req *rq, int status, weft_str type, weft_str body,
+                           struct weft_alloc_site *site)
+{
+    weft_str copy = weft_dup_at(rq, body, site);
     if (copy.ptr == NULL && body.len > 0)
         return WEFT_ENOMEM;
     return weft_reply(rq, status, type, copy);
@@ -656,6 +801,7 @@ weft_rc weft_write(weft_req *rq, weft_str bytes)
         WEFT_TRY(rq->exchange->room(rq, 1, &to, &room));
         size_t n = WEFT_MIN(room, bytes.len);
         memcpy(to, bytes.ptr, n);
+        rq->copied += n;
         rq->exchange->commit(rq, n);
         bytes.ptr += n;
         bytes.len -= n;

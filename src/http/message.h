@@ -14,6 +14,7 @@
 #include <weft/stream.h>
 #include "http/parse.h"
 #include "http/router.h"
+#include "http/usage.h"
 #include "io/loop.h"
 #include "mem/arena.h"
 
@@ -80,6 +81,9 @@ struct weft_defer_call {
     void *arg;
 };
 
+/* Places told apart in what one request holds; what further ones hold counts as "other". */
+#define WEFT_REQ_SITES_MAX 6
+
 struct weft_req {
     const struct weft_exchange_ops *exchange; /* borrowed: static */
     struct weft_service *service;             /* borrowed: the worker's */
@@ -103,7 +107,15 @@ struct weft_req {
     bool timed;             /* `deadline` is armed */
     struct weft_timer deadline;
     struct weft_arena arena;
-    size_t promised; /* bytes reserved of the worker's elastic share */
+    size_t promised;                    /* bytes reserved of the worker's elastic share */
+    struct weft_route_usage *usage;     /* borrowed: its route's row; never NULL */
+    uint64_t sites[WEFT_REQ_SITES_MAX]; /* live bytes by place: id << 48 | bytes */
+    uint8_t site_count;
+    uint32_t body_held; /* bytes of the piece of its body that the handler looks at */
+    size_t copied;      /* bytes that Weft copied for it, for the receipt */
+    size_t held_peak;   /* most bytes of chunks */
+    uint32_t
+        pool_slots; /* taken for it: object, chunks, blocks, buffers kept, stack it waited on */
     struct weft_defer_call *defers;
     uint64_t started_ns;
 
@@ -155,6 +167,14 @@ void weft_req_cancel(weft_req *rq, weft_rc rc);
 
 /** Fill in an error answer for rc unless something was answered already. */
 void weft_req_fail(weft_req *rq, weft_rc rc);
+
+/** Its route is known: from now on that row counts what it holds. */
+void weft_req_use(weft_req *rq, struct weft_route_usage *usage);
+
+/** Arena bytes for a place of the program; NULL: no more, and nothing is counted as refused. */
+void *weft_req_try_alloc(weft_req *rq, size_t bytes, struct weft_alloc_site *site);
+/** The newest allocation of a place has grown where it lies. */
+void weft_req_extended(weft_req *rq, size_t bytes, struct weft_alloc_site *site);
 
 /** Forget an answer that has not left: another takes its place. */
 void weft_req_unanswer(weft_req *rq);

@@ -5,6 +5,7 @@ weft_rc weft_service_init(struct weft_service *service, const struct weft_site *
                           struct weft_loop *loop)
 {
     *service = (struct weft_service){.site = site, .loop = loop, .prefix_s = UINT64_MAX};
+    WEFT_TRY(weft_usage_init(&service->usage, site->route_count));
     return weft_router_scratch_create(site->router, &service->scratch);
 }
 
@@ -12,6 +13,7 @@ void weft_service_fini(struct weft_service *service)
 {
     weft_router_scratch_destroy(service->scratch);
     service->scratch = NULL;
+    weft_usage_fini(&service->usage);
 }
 
 static size_t put(char *to, size_t at, weft_str text)
@@ -111,15 +113,19 @@ static weft_handler_fn find(weft_req *rq)
 {
     const struct weft_site *site = rq->service->site;
     rq->route = &site->fallback;
-    if (rq->head.flags & WEFT_HEAD_ASTERISK)
+    if (rq->head.flags & WEFT_HEAD_ASTERISK) {
+        weft_req_use(rq, rq->service->usage.routes);
         return options_server;
+    }
     enum weft_match_rc rc =
         weft_router_match(site->router, rq->service->scratch, rq->head.method,
                           weft_span_str(rq->base, rq->head.method_name), rq->path, &rq->match);
     if (WEFT_LIKELY(rc == WEFT_MATCH_OK)) {
         rq->route = rq->match.route;
+        weft_req_use(rq, weft_usage_of(&rq->service->usage, rq->route->index));
         return rq->route->handler;
     }
+    weft_req_use(rq, rq->service->usage.routes);
     if (rc == WEFT_MATCH_METHOD)
         return wrong_method;
     if (rc == WEFT_MATCH_LIMIT)

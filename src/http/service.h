@@ -58,6 +58,7 @@ struct weft_access_log {
 
 struct weft_site {
     struct weft_router *router; /* borrowed */
+    uint32_t route_count;       /* indexes of routes are below it */
     struct weft_route fallback; /* serves 404, 405 and OPTIONS: its chain is the application's */
     struct weft_service_limits limits;
     weft_str server;      /* value of the Server header; empty: none */
@@ -78,6 +79,7 @@ struct weft_service {
     struct weft_router_scratch *scratch; /* owned */
     struct weft_access_log access_log;
     struct weft_histories histories; /* what routes needed; empty: not kept */
+    struct weft_usage usage;         /* owned: who holds what, by route and place */
     uint64_t request_ids;            /* given out so far, from a random start */
     /* What every head begins with: status line of 200, Server, Date. Made anew once a second. */
     uint64_t prefix_s;

@@ -1,9 +1,14 @@
 /* json_reply.c - the JSON writer on a request's memory. */
 #include "serve/json.h"
 
-weft_rc weft_json_begin(weft_req *rq, weft_json *json, size_t room)
+weft_rc(weft_json_begin)(weft_req *rq, weft_json *json, size_t room)
 {
-    char *memory = weft_alloc(rq, room);
+    return weft_json_begin(rq, json, room);
+}
+
+weft_rc weft_json_begin_at(weft_req *rq, weft_json *json, size_t room, struct weft_alloc_site *site)
+{
+    char *memory = weft_alloc_at(rq, room, site);
     if (memory == NULL)
         return WEFT_ENOMEM;
     weft_json_init(json, memory, room);

@@ -3,6 +3,7 @@
  * good) */
 #include "unit.h"
 #include <weft/mem.h>
+#include "http/service.h"
 #include "http/message.h"
 #include <stdio.h>
 
@@ -13,12 +14,14 @@ static struct weft_account *account;
 static struct weft_counters counters;
 static struct weft_loop loop;
 static weft_req rq;
+static struct weft_service service;
 
 static int open_request(void **state)
 {
     (void)state;
     loop.counters = &counters;
-    rq = (weft_req){.loop = &loop};
+    assert_int_equal(weft_usage_init(&service.usage, 0), 0);
+    rq = (weft_req){.loop = &loop, .service = &service, .usage = service.usage.routes};
     if (weft_ledger_init(&ledger, 0) || weft_account_open(&ledger, "arenas", 0, &account) ||
         weft_chunks_init(&loop.chunks, account, 8 * KIB * KIB))
         return -1;
@@ -30,6 +33,7 @@ static int close_request(void **state)
 {
     (void)state;
     weft_arena_reset(&rq.arena);
+    weft_usage_fini(&service.usage);
     weft_chunks_fini(&loop.chunks);
     weft_ledger_fini(&ledger);
     return 0;

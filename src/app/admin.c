@@ -3,9 +3,11 @@
 #include "app/allocator.h"
 #include "app/server.h"
 #include "ops/report.h"
+#include "ops/top.h"
 #include <weft/weft.h>
 
 #define ADMIN_MEMORY_BYTES ((size_t)1 << 20)
+#define PAGE_TYPE          WEFT_S("text/plain; charset=utf-8")
 
 struct figures {
     struct weft_server *server;
@@ -96,7 +98,7 @@ static weft_rc memory(weft_req *rq)
 {
     weft_str format = weft_query_param(rq, WEFT_S("format"));
     if (weft_equal(format, WEFT_S("text")))
-        return answer(rq, WEFT_S("text/plain; charset=utf-8"), weft_report_page);
+        return answer(rq, PAGE_TYPE, weft_report_page);
     if (format.len == 0 || weft_equal(format, WEFT_S("json")))
         return answer(rq, WEFT_S("application/json"), weft_report_json);
     return weft_fail(rq, 400, WEFT_S("format: json or text\n"));
@@ -151,6 +153,54 @@ static weft_rc learned(weft_req *rq)
     return weft_json_send(rq, 200, &json);
 }
 
+/* ---- /memory/top ---- */
+
+struct top_figures {
+    struct weft_top_source source;
+    struct weft_top top;
+    struct weft_top_name names[WEFT_USAGE_ROUTES_MAX];
+    struct weft_top_row rows[WEFT_TOP_ROWS_MAX];
+    const struct weft_usage *workers[]; /* one per worker; not the admin's own */
+};
+
+static struct top_figures *top_source(weft_req *rq)
+{
+    const struct weft_server *server = weft_user(rq);
+    size_t workers = server->plan->workers;
+    struct top_figures *f = weft_alloc(rq, sizeof(*f) + workers * sizeof(f->workers[0]));
+    if (f == NULL)
+        return NULL;
+    for (size_t i = 0; i < workers; i++)
+        f->workers[i] = &server->workers[i].service.usage;
+    size_t count = 0;
+    for (const struct weft_app_route *r = server->app->routes; r != NULL; r = r->next) {
+        if (r->route.index >= WEFT_USAGE_ROUTES_MAX)
+            continue;
+        f->names[r->route.index] = (struct weft_top_name){r->route.method, r->route.pattern};
+        count++;
+    }
+    f->source = (struct weft_top_source){f->workers, workers, f->names, count};
+    return f;
+}
+
+static weft_rc memory_top(weft_req *rq)
+{
+    weft_str by = weft_query_param(rq, WEFT_S("by"));
+    weft_str format = weft_query_param(rq, WEFT_S("format"));
+    size_t n = (size_t)weft_query_u64(rq, WEFT_S("n"), 20);
+    bool site = weft_equal(by, WEFT_S("site")), text = weft_equal(format, WEFT_S("text"));
+    if (!site && by.len > 0 && !weft_equal(by, WEFT_S("route")))
+        return weft_fail(rq, 400, WEFT_S("by: route or site\n"));
+    if (!text && format.len > 0 && !weft_equal(format, WEFT_S("json")))
+        return weft_fail(rq, 400, WEFT_S("format: json or text\n"));
+    struct top_figures *f = top_source(rq);
+    if (f == NULL)
+        return WEFT_ENOMEM;
+    weft_top_read(&f->top, &f->source, site ? WEFT_TOP_SITE : WEFT_TOP_ROUTE, f->rows);
+    WEFT_TRY(weft_begin(rq, 200, text ? PAGE_TYPE : WEFT_S("application/json")));
+    return (text ? weft_top_page : weft_top_json)(&f->top, &f->source, n, put, rq);
+}
+
 static weft_rc healthz(weft_req *rq)
 {
     return weft_text(rq, 200, WEFT_S("ok\n"));
@@ -174,6 +224,8 @@ weft_app *weft_admin_app(struct weft_server *server)
     weft_app_user(app, server);
     weft_route(app, "GET", "/metrics", metrics, WEFT_ROUTE_OPTS(.memory = ADMIN_MEMORY_BYTES));
     weft_route(app, "GET", "/memory", memory, WEFT_ROUTE_OPTS(.memory = ADMIN_MEMORY_BYTES));
+    weft_route(app, "GET", "/memory/top", memory_top,
+               WEFT_ROUTE_OPTS(.memory = ADMIN_MEMORY_BYTES));
     weft_route(app, "GET", "/memory/learned", learned,
                WEFT_ROUTE_OPTS(.memory = ADMIN_MEMORY_BYTES));
     weft_get(app, "/healthz", healthz);

@@ -137,6 +137,7 @@ void weft_req_finish(weft_req *rq)
     weft_escape_look(rq);
     if (rq->body_held > 0)
         hold_piece(rq, 0);
+    weft_usage_add(&rq->usage->slots, rq->pool_slots);
     if (rq->site_count > 0)
         drop_sites(rq);
     if (rq->arena.chunk != NULL) {

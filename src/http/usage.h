@@ -28,6 +28,7 @@ struct weft_route_usage {
     _Atomic uint64_t alloc_bytes; /* that they asked for */
     _Atomic uint64_t body_bytes;  /* of request bodies that handlers read */
     _Atomic uint64_t waits;
+    _Atomic uint64_t slots;       /* of pools, taken by its requests: objects, chunks, blocks .. */
     struct weft_usage_held arena; /* chunks */
     struct weft_usage_held stack; /* pages under handlers that wait */
     struct weft_usage_held body;  /* pieces of request bodies that handlers look at */

@@ -82,12 +82,12 @@ class Sides(unittest.TestCase):
 
     def test_side_by_side(self):
         with server() as one:
+            self.assertTrue(weft.wait_until(lambda: one.memory()['threads']['ours'] == 2))
             memory = one.memory()
             process = memory['process']
             self.assertEqual(process['rss_without_lazy_free'], process['rss'] - process['lazy_free'])
             self.assertGreaterEqual(process['peak_rss'] + 4 * 65536, process['rss'])
             self.assertEqual(process['threads'], len(one.threads()))
-            self.assertEqual(memory['threads']['ours'], 2)
             cgroup = memory['cgroup']
             if cgroup is not None:
                 self.assertEqual(cgroup['working_set'], max(cgroup['current'] - cgroup['inactive_file'], 0))
@@ -121,6 +121,94 @@ class Sides(unittest.TestCase):
             for conn in conns:
                 conn.reset()
             self.assertTrue(one.all_closed())  # io_uring hears of it when the handlers are done
+
+
+def top(one, by, n=300):
+    answer = one.admin('/memory/top?by=%s&n=%d' % (by, n))
+    if answer.status != 200:
+        raise AssertionError(answer)
+    found = json.loads(answer.body)
+    rows = found['top']
+    if found['by'] != by or (len(rows) != found['rows'] and len(rows) != n):
+        raise AssertionError(found)
+    if [row['alloc_bytes'] for row in rows] != sorted((row['alloc_bytes'] for row in rows), reverse=True):
+        raise AssertionError('not sorted')
+    return rows
+
+
+class Top(unittest.TestCase):
+    """shows OB-11, MC-34: who asks for memory, route by route and place by place, to the byte"""
+
+    def routes(self, one):
+        return {row['route']: row for row in top(one, 'route')}
+
+    def places(self, one, function):
+        """By line: a loop has two of them, weft_alloc() and weft_dup()."""
+        found = [row for row in top(one, 'site') if row['file'] == 'unseen.c' and row['function'] == function]
+        return sorted(found, key=lambda row: row['line'])
+
+    def test_a_scripted_workload(self):
+        with server() as one:
+            for _ in range(50):
+                one.ask('/seen/x?n=7&size=1234')
+            for _ in range(30):
+                one.ask('/')
+            one.ask('/nothing')
+            data = b'x' * 100000
+            for _ in range(3):
+                self.assertEqual(one.ask('/body', 'POST', body=data).body, data)
+            self.assertTrue(one.all_closed())
+            routes = self.routes(one)
+            self.assertEqual({name: row['requests'] for name, row in routes.items()},
+                             {'GET /seen/{name}': 50, 'GET /': 30, 'POST /body': 3, '(none)': 1})
+            self.assertEqual([routes['GET /seen/{name}'][key] for key in ('allocs', 'alloc_bytes')],
+                             [50 * 14, 50 * 7 * (1234 + 10)])
+            self.assertEqual([routes['GET /'][key] for key in ('allocs', 'alloc_bytes', 'waits')], [0, 0, 0])
+            self.assertEqual([routes['POST /body'][key] for key in ('allocs', 'alloc_bytes', 'body_bytes')],
+                             [3, 3 * len(data), 3 * len(data)])
+            for row in routes.values():
+                for kind in ('arena', 'stack', 'body', 'heap'):
+                    self.assertEqual(row[kind]['now'], 0, row)
+            self.assertGreaterEqual(routes['GET /seen/{name}']['arena']['peak'], 7 * 1244)
+            alloc, dup = self.places(one, 'seen')
+            self.assertEqual((alloc['allocs'], alloc['alloc_bytes'], alloc['live']), (350, 350 * 1234, 0))
+            self.assertEqual((dup['allocs'], dup['alloc_bytes'], dup['live']), (350, 3500, 0))
+            whole, = self.places(one, 'body')
+            self.assertEqual((whole['allocs'], whole['alloc_bytes']), (3, 3 * len(data)))
+
+    def test_what_is_alive(self):
+        with server() as one:
+            conns = [one.conn() for _ in range(8)]
+            for conn in conns:
+                conn.send(weft.request('/seen/x?n=5&size=2000&ms=60000'))
+            self.assertTrue(weft.wait_until(lambda: one.metrics()['tasks_waiting'] == 8))
+            row = self.routes(one)['GET /seen/{name}']
+            self.assertEqual(row['arena']['now'] % 4096, 0)
+            self.assertGreaterEqual(row['arena']['now'], 8 * 5 * 2010)
+            self.assertEqual(row['stack']['now'] % 8, 0)
+            self.assertGreaterEqual(row['stack']['now'], 8 * 4096)
+            self.assertEqual(row['waits'], 8)
+            self.assertEqual([place['live'] for place in self.places(one, 'seen')], [8 * 5 * 2000, 8 * 5 * 10])
+            for conn in conns:
+                conn.reset()
+            self.assertTrue(one.all_closed())
+            row = self.routes(one)['GET /seen/{name}']
+            self.assertEqual((row['arena']['now'], row['stack']['now']), (0, 0))
+            self.assertEqual([place['live'] for place in self.places(one, 'seen')], [0, 0])
+
+    def test_parameters(self):
+        with server() as one:
+            for target in ('/', '/body', '/seen/x', '/nothing'):
+                one.ask(target)
+            self.assertEqual(len(top(one, 'route', 2)), 2)
+            self.assertEqual(json.loads(one.admin('/memory/top').body)['by'], 'route')
+            for query in ('by=x', 'format=xml'):
+                self.assertEqual(one.admin('/memory/top?' + query).status, 400)
+            for query in ('by=route', 'by=site'):
+                page_of = one.admin('/memory/top?format=text&' + query)
+                self.assertEqual(page_of.get('Content-Type'), 'text/plain; charset=utf-8')
+                self.assertIn(b'bytes in all', page_of.body)
+            self.assertIn(b'GET /seen/{name}', one.admin('/memory/top?format=text').body)
 
 
 class Page(unittest.TestCase):

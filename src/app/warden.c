@@ -14,7 +14,7 @@ struct work {
 
 static uint64_t slots_out(const struct weft_account *account)
 {
-    return atomic_load_explicit(&account->used, memory_order_relaxed) / account->unit_bytes;
+    return weft_account_used(account) / account->unit_bytes;
 }
 
 static struct work work_of(const struct weft_warden *warden)

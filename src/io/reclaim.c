@@ -112,7 +112,7 @@ static void sample(struct weft_loop *loop)
         .busy_ns_total = busy_ns(),
         .wall_ns_total = loop->clock.now_ns,
         .requests_total = weft_counter_read(loop->counters, WEFT_COUNTER_REQUESTS),
-        .used_bytes = atomic_load_explicit(&loop->chunks.account->used, memory_order_relaxed),
+        .used_bytes = weft_account_used(loop->chunks.account),
         .committed_bytes = weft_chunks_committed(&loop->chunks),
         .elastic_bytes = loop->chunks.elastic,
     };
@@ -200,7 +200,7 @@ static void tick(struct weft_timer *timer)
         age(loop);
     begin(loop);
     r->seen = loop->conns.takes;
-    if (loop->conns.used > 0 || anything_free(loop))
+    if (weft_pool_used(&loop->conns) > 0 || anything_free(loop))
         weft_timer_arm(&loop->wheel, &r->tick, loop->now_ms + r->window_ms);
 }
 

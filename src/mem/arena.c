@@ -143,6 +143,7 @@ static bool grow(struct weft_arena *arena, size_t bytes)
     uint32_t index = weft_pool_take(pool);
     if (index == WEFT_POOL_NONE)
         return false;
+    weft_account_use(arena->source->account, size);
     struct weft_arena_chunk *chunk = weft_pool_at(pool, index);
     *chunk = (struct weft_arena_chunk){arena->chunk, index, (uint32_t) class};
     arena->chunk = chunk;
@@ -198,6 +199,7 @@ static void drop_newest(struct weft_arena *arena)
     struct weft_arena_chunk *chunk = arena->chunk;
     arena->chunk = chunk->older;
     arena->held -= chunk_bytes[chunk->class];
+    weft_account_unuse(arena->source->account, chunk_bytes[chunk->class]);
     weft_pool_put(&arena->source->pools[chunk->class], chunk->index);
 }
 

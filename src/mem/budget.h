@@ -22,11 +22,13 @@ struct weft_account {
     size_t unit_bytes;  /* size of one slot, for owners of equal ones; 0 else. Set at start */
     _Atomic size_t reserved;
     _Atomic size_t committed; /* touched so far, not yet given back to the system */
-    _Atomic size_t used;
-    _Atomic size_t peak; /* highest `used` */
+    _Atomic size_t used;      /* booked here, beyond what `pool` says: weft_account_used() */
+    _Atomic size_t peak;      /* highest of both together */
     _Atomic uint64_t refused;
-    _Atomic uint64_t takes; /* times that something was taken, and given back */
+    _Atomic uint64_t takes; /* times that something was taken, and given back: likewise */
     _Atomic uint64_t puts;
+    const struct weft_pool
+        *pool;                  /* borrowed: its figures are read off it; NULL: no pool's account */
     struct weft_ledger *ledger; /* borrowed: outlives the account */
 };
 
@@ -36,7 +38,7 @@ struct weft_numa; /* mem/numa.h */
 
 struct weft_ledger {
     struct weft_numa *numa; /* borrowed: places what workers map; NULL: nobody does */
-    size_t limit; /* bytes that all reservations together may reach; 0 = no limit */
+    size_t limit;           /* bytes that all reservations together may reach; 0 = no limit */
     _Atomic size_t reserved;
     uint32_t account_count;
     struct weft_account *accounts; /* owned: WEFT_ACCOUNTS_MAX, mapped, touched as opened */
@@ -64,8 +66,8 @@ void weft_account_release(struct weft_account *account, size_t bytes);
  */
 void *weft_map(size_t bytes);
 
-/** For who maps memory himself on an account's behalf, before it is touched: it is bound to the node
- *  of the account's worker, where there is more than one. */
+/** For who maps memory himself on an account's behalf, before it is touched: it is bound to the
+ * node of the account's worker, where there is more than one. */
 void weft_account_place(const struct weft_account *account, void *memory, size_t bytes);
 
 /** Have every page of a mapping in memory now, contents kept.
@@ -78,6 +80,12 @@ WEFT_CHECK
 weft_rc weft_account_map(struct weft_account *account, size_t bytes, void **out);
 void weft_account_unmap(struct weft_account *account, void *memory, size_t bytes);
 
+/** Bytes in use now, and how often some were taken and given back. From anywhere; what another
+ *  thread is doing meanwhile may be a little off. */
+size_t weft_account_used(const struct weft_account *account);
+uint64_t weft_account_takes(const struct weft_account *account);
+uint64_t weft_account_puts(const struct weft_account *account);
+
 /* A count with one writer: a relaxed load and store. */
 static inline void weft_account_tick(_Atomic uint64_t *count)
 {
@@ -85,14 +93,19 @@ static inline void weft_account_tick(_Atomic uint64_t *count)
                           memory_order_relaxed);
 }
 
-/** Book bytes in use. Owner only. */
+static inline void weft_account_reach(struct weft_account *account, size_t used)
+{
+    if (used > atomic_load_explicit(&account->peak, memory_order_relaxed))
+        atomic_store_explicit(&account->peak, used, memory_order_relaxed);
+}
+
+/** Book bytes in use. Owner only; not for the account of a pool, which books by itself. */
 static inline void weft_account_use(struct weft_account *account, size_t bytes)
 {
     weft_account_tick(&account->takes);
     size_t now = atomic_load_explicit(&account->used, memory_order_relaxed) + bytes;
     atomic_store_explicit(&account->used, now, memory_order_relaxed);
-    if (now > atomic_load_explicit(&account->peak, memory_order_relaxed))
-        atomic_store_explicit(&account->peak, now, memory_order_relaxed);
+    weft_account_reach(account, now);
 }
 
 static inline void weft_account_unuse(struct weft_account *account, size_t bytes)

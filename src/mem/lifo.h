@@ -5,7 +5,7 @@
  * is what may be handed back to the system, and no clock or mark per slot is needed to find it.
  *
  * Lifetime: its owner's (a pool, the stacks of tasks).
- * Threads:  the owner worker only.
+ * Threads:  the owner worker only; `fresh` and `count` may be read from anywhere.
  * Memory:   4 bytes per slot, the owner's.
  */
 #ifndef WEFT_MEM_LIFO_H
@@ -16,31 +16,72 @@
 #define WEFT_LIFO_NONE UINT32_MAX
 
 struct weft_lifo {
-    uint32_t *list;  /* borrowed from the owner: room for `limit` indexes, newest last */
-    uint32_t limit;  /* slots */
-    uint32_t fresh;  /* slots [fresh, limit) were never taken */
-    uint32_t count;  /* free ones in the list */
+    uint32_t *list;         /* borrowed from the owner: room for `limit` indexes, newest last */
+    uint32_t limit;         /* slots */
+    _Atomic uint32_t fresh; /* slots [fresh, limit) were never taken */
+    _Atomic uint32_t count; /* free ones in the list */
     uint32_t quiet;  /* lowest count since the last age(): list[0..quiet) did not move since */
     uint32_t aged;   /* what quiet was at the last age(): a whole window without a move */
     uint32_t looked; /* list[0..looked) has been through still() since it was put; <= quiet */
 };
 
+static inline uint32_t weft_lifo_fresh(const struct weft_lifo *lifo)
+{
+    return atomic_load_explicit(&lifo->fresh, memory_order_relaxed);
+}
+
+static inline uint32_t weft_lifo_count(const struct weft_lifo *lifo)
+{
+    return atomic_load_explicit(&lifo->count, memory_order_relaxed);
+}
+
+static inline void weft_lifo_set_fresh(struct weft_lifo *lifo, uint32_t fresh)
+{
+    atomic_store_explicit(&lifo->fresh, fresh, memory_order_relaxed);
+}
+
+static inline void weft_lifo_set_count(struct weft_lifo *lifo, uint32_t count)
+{
+    atomic_store_explicit(&lifo->count, count, memory_order_relaxed);
+}
+
+/** Slots that are out now; from another thread a little off. */
+static inline uint32_t weft_lifo_out(const struct weft_lifo *lifo)
+{
+    uint32_t count = weft_lifo_count(lifo), fresh = weft_lifo_fresh(lifo);
+    return fresh > count ? fresh - count : 0;
+}
+
+/** Would a take lower the lowest count, or find none? As many are out then as never before, or not
+ *  since the last age(). */
+static inline bool weft_lifo_digs(const struct weft_lifo *lifo)
+{
+    return weft_lifo_count(lifo) <= lifo->quiet;
+}
+
 static inline uint32_t weft_lifo_take(struct weft_lifo *lifo)
 {
-    if (WEFT_UNLIKELY(lifo->count == 0))
-        return lifo->fresh < lifo->limit ? lifo->fresh++ : WEFT_LIFO_NONE;
-    uint32_t index = lifo->list[--lifo->count];
-    if (WEFT_UNLIKELY(lifo->count < lifo->quiet)) {
-        lifo->quiet = lifo->count;
+    uint32_t count = weft_lifo_count(lifo), fresh = weft_lifo_fresh(lifo);
+    if (WEFT_UNLIKELY(count == 0)) {
+        if (fresh == lifo->limit)
+            return WEFT_LIFO_NONE;
+        weft_lifo_set_fresh(lifo, fresh + 1);
+        return fresh;
+    }
+    if (WEFT_UNLIKELY(count <= lifo->quiet)) {
+        lifo->quiet = count - 1;
         lifo->looked = WEFT_MIN(lifo->looked, lifo->quiet);
     }
-    return index;
+    weft_lifo_set_count(lifo, count - 1);
+    return lifo->list[count - 1];
 }
 
 static inline void weft_lifo_put(struct weft_lifo *lifo, uint32_t index)
 {
-    weft_assert(lifo->count < lifo->fresh); /* more puts than takes */
-    lifo->list[lifo->count++] = index;
+    uint32_t count = weft_lifo_count(lifo);
+    weft_debug_assert(count < weft_lifo_fresh(lifo)); /* more puts than takes */
+    lifo->list[count] = index;
+    weft_lifo_set_count(lifo, count + 1);
 }
 
 /** A window ends and the next begins. Twice in a row: all that is free now counts as still. */

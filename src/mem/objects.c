@@ -340,8 +340,7 @@ weft_objects_stats weft_objects_stats_of(const weft_objects *objects)
         const struct part *part = &store->parts[i];
         const struct weft_account *account = part->pool.account;
         stats.capacity += objects->capacity;
-        stats.used +=
-            atomic_load_explicit(&account->used, memory_order_relaxed) / part->pool.slot_bytes;
+        stats.used += weft_pool_used(&part->pool);
         stats.made += made_of(part);
         stats.taken += atomic_load_explicit(&part->taken, memory_order_relaxed);
         stats.stale += atomic_load_explicit(&part->stale, memory_order_relaxed);

@@ -10,7 +10,6 @@
 #include "mem/pool.h"
 #include <sys/mman.h>
 
-#define WEFT_POOL_MAGIC 0x706f6f6cu
 #define LOOKS_PER_TRIM                                                                             \
     4096 /* free slots that one trim looks at: bounds it where none has pages                      \
           */
@@ -79,11 +78,54 @@ weft_rc weft_pool_init(struct weft_pool *pool, struct weft_account *account, siz
         return WEFT_EBUDGET;
     WEFT_TRY(weft_account_reserve(account, bytes));
     weft_rc rc = weft_pool_init_within(pool, account, slot_bytes, slot_count);
-    if (rc == 0)
-        pool->reserved = bytes;
-    else
+    if (rc != 0) {
         weft_account_release(account, bytes);
-    return rc;
+        return rc;
+    }
+    pool->reserved = bytes;
+    weft_assert(account->pool == NULL);
+    account->pool = pool;
+    return 0;
+}
+
+/* ---- what its account tells ---- */
+
+/* Read off the pool instead of booked: take and put write three words, not nine. */
+size_t weft_account_used(const struct weft_account *account)
+{
+    const struct weft_pool *pool = account->pool;
+    size_t used = atomic_load_explicit(&account->used, memory_order_relaxed);
+    return pool == NULL ? used : used + weft_pool_used(pool) * (size_t)pool->slot_bytes;
+}
+
+uint64_t weft_account_takes(const struct weft_account *account)
+{
+    uint64_t takes = atomic_load_explicit(&account->takes, memory_order_relaxed);
+    const struct weft_pool *pool = account->pool;
+    return pool == NULL ? takes : takes + atomic_load_explicit(&pool->takes, memory_order_relaxed);
+}
+
+uint64_t weft_account_puts(const struct weft_account *account)
+{
+    uint64_t puts = atomic_load_explicit(&account->puts, memory_order_relaxed);
+    const struct weft_pool *pool = account->pool;
+    if (pool == NULL)
+        return puts;
+    uint64_t out = weft_pool_used(pool);
+    uint64_t takes = atomic_load_explicit(&pool->takes, memory_order_relaxed);
+    return puts + takes - WEFT_MIN(out, takes);
+}
+
+/* The account keeps what the pool has counted. */
+static void leave_account(struct weft_pool *pool)
+{
+    struct weft_account *account = pool->account;
+    if (account->pool != pool)
+        return;
+    uint64_t takes = weft_account_takes(account), puts = weft_account_puts(account);
+    account->pool = NULL;
+    atomic_store_explicit(&account->takes, takes, memory_order_relaxed);
+    atomic_store_explicit(&account->puts, puts, memory_order_relaxed);
 }
 
 /* ---- pages ---- */
@@ -155,8 +197,9 @@ void weft_pool_fini(struct weft_pool *pool)
     if (pool->magic == 0)
         return;
     weft_assert(pool->magic == WEFT_POOL_MAGIC);
-    weft_assert(pool->used == 0);
-    size_t beside = beside_bytes(pool, pool->free.fresh);
+    weft_assert(weft_pool_used(pool) == 0);
+    leave_account(pool);
+    size_t beside = beside_bytes(pool, weft_lifo_fresh(&pool->free));
     weft_account_commit(pool->account, -(ptrdiff_t)(pool->committed + beside));
     munmap(pool->slots, weft_pool_bytes(pool->slot_bytes, pool->free.limit));
     weft_account_release(pool->account, pool->reserved);
@@ -175,7 +218,7 @@ static WEFT_COLD void first_use(struct weft_pool *pool, uint32_t index)
 /* All of them free, the lowest on top of the list. */
 weft_rc weft_pool_prefault(struct weft_pool *pool, size_t count)
 {
-    weft_assert(pool->free.fresh == 0);
+    weft_assert(weft_lifo_fresh(&pool->free) == 0);
     size_t first = WEFT_MIN(count, (size_t)pool->free.limit);
     size_t beside = weft_pool_bytes(pool->slot_bytes, pool->free.limit) -
                     (size_t)((char *)pool->touched - pool->slots);
@@ -184,15 +227,17 @@ weft_rc weft_pool_prefault(struct weft_pool *pool, size_t count)
     for (uint32_t i = 0; i < first; i++) {
         first_use(pool, i);
         pool->free.list[first - 1 - i] = i;
-        pool->free.fresh = pool->free.count = i + 1;
+        weft_lifo_set_fresh(&pool->free, i + 1);
+        weft_lifo_set_count(&pool->free, i + 1);
     }
+    pool->free.quiet = (uint32_t)first; /* none was ever out */
     return 0;
 }
 
-uint32_t weft_pool_take(struct weft_pool *pool)
+uint32_t weft_pool_take_seldom(struct weft_pool *pool)
 {
     weft_assert(pool->magic == WEFT_POOL_MAGIC);
-    uint32_t fresh = pool->free.fresh;
+    uint32_t fresh = weft_lifo_fresh(&pool->free);
     uint32_t index = weft_lifo_take(&pool->free);
     if (WEFT_UNLIKELY(index == WEFT_POOL_NONE)) {
         weft_account_refuse(pool->account);
@@ -205,13 +250,13 @@ uint32_t weft_pool_take(struct weft_pool *pool)
             warm(pool, index);
     }
     pool->tags[index] |= WEFT_POOL_OUT;
-    pool->used++;
-    pool->takes++;
-    weft_account_use(pool->account, pool->slot_bytes);
+    weft_account_tick(&pool->takes);
+    if (pool->account->pool == pool)
+        weft_account_reach(pool->account, weft_pool_used(pool) * (size_t)pool->slot_bytes);
     return index;
 }
 
-static WEFT_COLD void misuse(struct weft_pool *pool)
+void weft_pool_misuse(struct weft_pool *pool)
 {
     pool->misused++;
 #ifdef WEFT_CHECKED
@@ -219,26 +264,10 @@ static WEFT_COLD void misuse(struct weft_pool *pool)
 #endif
 }
 
-void weft_pool_put(struct weft_pool *pool, uint32_t index)
-{
-    weft_assert(pool->magic == WEFT_POOL_MAGIC);
-    if (WEFT_UNLIKELY(!weft_pool_is_out(pool, index))) {
-        misuse(pool);
-        return;
-    }
-#ifdef WEFT_CHECKED
-    memset(weft_pool_at(pool, index), 0xdb, pool->slot_bytes);
-#endif
-    pool->tags[index] += WEFT_POOL_COUNT - WEFT_POOL_OUT;
-    weft_lifo_put(&pool->free, index);
-    pool->used--;
-    weft_account_unuse(pool->account, pool->slot_bytes);
-}
-
 weft_rc weft_pool_return(struct weft_pool *pool, struct weft_handle handle)
 {
     if (weft_pool_get(pool, handle) == NULL) {
-        misuse(pool);
+        weft_pool_misuse(pool);
         return WEFT_ESTALE;
     }
     weft_pool_put(pool, handle.index);
@@ -253,7 +282,7 @@ static void slots_on(const struct weft_pool *pool, size_t page, uint32_t *out_fi
 {
     size_t end = (page + 1) * WEFT_PAGE_BYTES - 1;
     *out_first = (uint32_t)(page * WEFT_PAGE_BYTES / pool->slot_bytes);
-    *out_end = (uint32_t)WEFT_MIN(end / pool->slot_bytes + 1, (size_t)pool->free.fresh);
+    *out_end = (uint32_t)WEFT_MIN(end / pool->slot_bytes + 1, (size_t)weft_lifo_fresh(&pool->free));
 }
 
 static bool anyone_on(const struct weft_pool *pool, size_t page)

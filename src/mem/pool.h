@@ -16,7 +16,8 @@
 #include "mem/budget.h"
 #include "mem/lifo.h"
 
-#define WEFT_POOL_NONE WEFT_LIFO_NONE /* "no slot": the pool is full */
+#define WEFT_POOL_MAGIC 0x706f6f6cu
+#define WEFT_POOL_NONE  WEFT_LIFO_NONE /* "no slot": the pool is full */
 
 /* Bits of a slot's tag; the generation is what is above them. */
 #define WEFT_POOL_OUT   1u /* taken */
@@ -29,17 +30,16 @@ struct weft_handle {
 };
 
 struct weft_pool {
-    uint32_t magic;        /* WEFT_POOL_MAGIC while alive, 0 after fini */
-    uint32_t slot_bytes;   /* rounded up to 16, so that a small slot does not pay a cache line */
-    struct weft_lifo free; /* its list lies behind the slots */
-    uint32_t *tags;        /* per slot: generation, WARM, OUT */
-    uint64_t *touched;     /* a bit per page of slots: committed */
-    char *slots;           /* owned: one mapping of slots, bits, list and tags */
-    uint32_t used;         /* slots out now */
-    uint64_t takes;        /* since init */
-    uint32_t misused;      /* puts of what was not out, since init */
-    size_t committed;      /* bytes of pages of slots that are touched */
-    size_t reserved;       /* bytes that it reserved itself: 0 where the caller did */
+    uint32_t magic;         /* WEFT_POOL_MAGIC while alive, 0 after fini */
+    uint32_t slot_bytes;    /* rounded up to 16, so that a small slot does not pay a cache line */
+    struct weft_lifo free;  /* its list lies behind the slots */
+    uint32_t *tags;         /* per slot: generation, WARM, OUT */
+    uint64_t *touched;      /* a bit per page of slots: committed */
+    char *slots;            /* owned: one mapping of slots, bits, list and tags */
+    _Atomic uint64_t takes; /* since init */
+    uint32_t misused;       /* puts of what was not out, since init */
+    size_t committed;       /* bytes of pages of slots that are touched */
+    size_t reserved;        /* bytes that it reserved itself: 0 where the caller did */
     struct weft_account *account; /* borrowed: outlives the pool */
 };
 
@@ -54,8 +54,9 @@ WEFT_CHECK
 weft_rc weft_pool_init(struct weft_pool *pool, struct weft_account *account, size_t slot_bytes,
                        size_t slot_count);
 
-/** The same for a caller that has reserved what may be touched: nothing is reserved here. For pools
- *  that share one reservation because they share one limit (the arena's chunk sizes).
+/** The same for a caller that has reserved what may be touched, and that books what is in use:
+ *  neither is done here. For pools that share one reservation because they share one limit (the
+ *  arena's chunk sizes).
  *  returns  0, WEFT_EBUDGET (too large for a size_t), WEFT_ENOMEM */
 WEFT_CHECK
 weft_rc weft_pool_init_within(struct weft_pool *pool, struct weft_account *account,
@@ -74,7 +75,7 @@ void weft_pool_fini(struct weft_pool *pool);
  *  slot_bytes is a multiple of 64. */
 static inline void *weft_pool_at(const struct weft_pool *pool, uint32_t index)
 {
-    weft_debug_assert(index < pool->free.fresh);
+    weft_debug_assert(index < weft_lifo_fresh(&pool->free));
     return pool->slots + (size_t)index * pool->slot_bytes;
 }
 
@@ -83,23 +84,59 @@ static inline uint32_t weft_pool_index(const struct weft_pool *pool, const void 
     return (uint32_t)((size_t)((const char *)slot - pool->slots) / pool->slot_bytes);
 }
 
-/** Take a slot; O(1), no system call.
- *  returns  an index until weft_pool_put(), contents undefined; WEFT_POOL_NONE when full: the
- *           caller sheds load, it does not wait or fall back to malloc */
-WEFT_CHECK
-uint32_t weft_pool_take(struct weft_pool *pool);
-
-/** Give a slot back. What is not out (a second put, an index that never was) is left alone and
- *  counted in `misused`; a checked build traps. */
-void weft_pool_put(struct weft_pool *pool, uint32_t index);
-
-/* ---- by handle ---- */
+/** Slots out now. */
+static inline uint32_t weft_pool_used(const struct weft_pool *pool)
+{
+    return weft_lifo_out(&pool->free);
+}
 
 /** Is there a slot of that index, and is it out? */
 static inline bool weft_pool_is_out(const struct weft_pool *pool, uint32_t index)
 {
-    return index < pool->free.fresh && (pool->tags[index] & WEFT_POOL_OUT) != 0;
+    return index < weft_lifo_fresh(&pool->free) && (pool->tags[index] & WEFT_POOL_OUT) != 0;
 }
+
+/* What is not just taking the newest free slot, which has its pages. */
+uint32_t weft_pool_take_seldom(struct weft_pool *pool);
+void weft_pool_misuse(struct weft_pool *pool);
+
+/** Take a slot; O(1), no system call.
+ *  returns  an index until weft_pool_put(), contents undefined; WEFT_POOL_NONE when full: the
+ *           caller sheds load, it does not wait or fall back to malloc */
+WEFT_CHECK static inline uint32_t weft_pool_take(struct weft_pool *pool)
+{
+    weft_debug_assert(pool->magic == WEFT_POOL_MAGIC);
+    struct weft_lifo *lifo = &pool->free;
+    if (WEFT_UNLIKELY(weft_lifo_digs(lifo)))
+        return weft_pool_take_seldom(pool);
+    uint32_t count = weft_lifo_count(lifo) - 1;
+    uint32_t index = lifo->list[count];
+    uint32_t tag = pool->tags[index];
+    if (WEFT_UNLIKELY(!(tag & WEFT_POOL_WARM)))
+        return weft_pool_take_seldom(pool);
+    weft_lifo_set_count(lifo, count);
+    pool->tags[index] = tag | WEFT_POOL_OUT;
+    weft_account_tick(&pool->takes);
+    return index;
+}
+
+/** Give a slot back. What is not out (a second put, an index that never was) is left alone and
+ *  counted in `misused`; a checked build traps. */
+static inline void weft_pool_put(struct weft_pool *pool, uint32_t index)
+{
+    weft_debug_assert(pool->magic == WEFT_POOL_MAGIC);
+    if (WEFT_UNLIKELY(!weft_pool_is_out(pool, index))) {
+        weft_pool_misuse(pool);
+        return;
+    }
+#ifdef WEFT_CHECKED
+    memset(weft_pool_at(pool, index), 0xdb, pool->slot_bytes);
+#endif
+    pool->tags[index] += WEFT_POOL_COUNT - WEFT_POOL_OUT;
+    weft_lifo_put(&pool->free, index);
+}
+
+/* ---- by handle ---- */
 
 /** The handle of a slot that is out. */
 static inline struct weft_handle weft_pool_handle(const struct weft_pool *pool, uint32_t index)
@@ -152,7 +189,7 @@ size_t weft_pool_release(struct weft_pool *pool);
  *  are whole pages. */
 static inline bool weft_pool_has_warm(const struct weft_pool *pool)
 {
-    return pool->free.count > pool->free.looked;
+    return weft_lifo_count(&pool->free) > pool->free.looked;
 }
 
 #endif

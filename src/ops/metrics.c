@@ -16,7 +16,7 @@ size_t weft_owners_read(const struct weft_metrics_source *s,
             owners[count++] = (struct weft_owner){.name_z = a->name_z};
         owners[at].held += s->reality->held[i];
         owners[at].committed += atomic_load(&a->committed);
-        owners[at].used += atomic_load(&a->used);
+        owners[at].used += weft_account_used(a);
         owners[at].peak += atomic_load(&a->peak);
         owners[at].reserved += atomic_load(&a->reserved);
         owners[at].refused += atomic_load(&a->refused);
@@ -51,7 +51,7 @@ static size_t slots_used(const struct weft_metrics_source *s, const char *owner_
         const struct weft_account *a = &s->ledger->accounts[i];
         if (strcmp(a->name_z, owner_z) == 0 && a->unit_bytes > 0 &&
             strcmp(weft_metrics_worker_name(s, a->worker), "admin") != 0)
-            used += atomic_load(&a->used) / a->unit_bytes;
+            used += weft_account_used(a) / a->unit_bytes;
     }
     return used;
 }
@@ -71,7 +71,7 @@ static uint64_t resident_of(const struct weft_metrics_source *s, uint32_t i)
 }
 static uint64_t used_of(const struct weft_metrics_source *s, uint32_t i)
 {
-    return atomic_load(&s->ledger->accounts[i].used);
+    return weft_account_used(&s->ledger->accounts[i]);
 }
 static uint64_t peak_of(const struct weft_metrics_source *s, uint32_t i)
 {
@@ -83,11 +83,11 @@ static uint64_t refused_of(const struct weft_metrics_source *s, uint32_t i)
 }
 static uint64_t allocs_of(const struct weft_metrics_source *s, uint32_t i)
 {
-    return atomic_load(&s->ledger->accounts[i].takes);
+    return weft_account_takes(&s->ledger->accounts[i]);
 }
 static uint64_t frees_of(const struct weft_metrics_source *s, uint32_t i)
 {
-    return atomic_load(&s->ledger->accounts[i].puts);
+    return weft_account_puts(&s->ledger->accounts[i]);
 }
 
 static const struct column {

@@ -62,9 +62,9 @@ static void json_owners(struct weft_text *t, const struct weft_metrics_source *s
             "\"frees\":%llu}",
             i == 0 ? "" : ",", a->name_z, weft_metrics_worker_name(s, a->worker), a->unit_bytes,
             atomic_load(&a->reserved), atomic_load(&a->committed), s->reality->held[i],
-            atomic_load(&a->used), atomic_load(&a->peak),
-            (unsigned long long)atomic_load(&a->refused),
-            (unsigned long long)atomic_load(&a->takes), (unsigned long long)atomic_load(&a->puts));
+            weft_account_used(a), atomic_load(&a->peak),
+            (unsigned long long)atomic_load(&a->refused), (unsigned long long)weft_account_takes(a),
+            (unsigned long long)weft_account_puts(a));
     }
     weft_text_add(t, "\n ]");
 }

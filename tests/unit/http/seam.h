@@ -292,21 +292,21 @@ static inline void assert_nothing_is_held(void)
 {
     struct weft_loop *loop = &seam.loop;
     assert_null(seam.wire.conn);
-    assert_int_equal(loop->conns.used, 0);
-    assert_int_equal(loop->blocks.used, 0);
-    assert_int_equal(loop->bufs.pool.used, 0);
-    assert_int_equal(loop->watches.used, 1); /* the waker's */
+    assert_int_equal(weft_pool_used(&loop->conns), 0);
+    assert_int_equal(weft_pool_used(&loop->blocks), 0);
+    assert_int_equal(weft_pool_used(&loop->bufs.pool), 0);
+    assert_int_equal(weft_pool_used(&loop->watches), 1); /* the waker's */
     assert_int_equal(loop->tasks.waiting, 0);
     assert_int_equal(loop->chunks.promised, 0);
     assert_int_equal(loop->wheel.armed, 0);
     for (size_t i = 0; i < WEFT_CHUNK_CLASSES; i++)
-        assert_int_equal(loop->chunks.pools[i].used, 0);
+        assert_int_equal(weft_pool_used(&loop->chunks.pools[i]), 0);
     for (uint32_t i = 0; i < seam.ledger.account_count; i++) {
         const struct weft_account *account = &seam.ledger.accounts[i];
         bool always = strcmp(account->name_z, "counters") == 0 || /* one */
                       strcmp(account->name_z, "watches") == 0;    /* the waker's */
         if (!always)
-            assert_int_equal(account->used, 0);
+            assert_int_equal(weft_account_used(account), 0);
     }
 }
 

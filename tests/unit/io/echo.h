@@ -299,13 +299,13 @@ static void rig_close(void)
     (void)weft_conns_abort(&rig.loop);
     UNTIL(rig.loop.slots.used == 0);
     assert_int_equal(rig.share.used, 0);
-    assert_int_equal(rig.loop.conns.used, 0);
-    assert_int_equal(rig.loop.watches.used, 1); /* the waker's */
+    assert_int_equal(weft_pool_used(&rig.loop.conns), 0);
+    assert_int_equal(weft_pool_used(&rig.loop.watches), 1); /* the waker's */
     assert_int_equal(counted(WEFT_COUNTER_ACCEPTED), counted(WEFT_COUNTER_CLOSED));
     weft_loop_fini(&rig.loop);
     assert_int_equal(rig.ledger.reserved, 0);
     for (uint32_t i = 0; i < rig.ledger.account_count; i++)
-        assert_int_equal(rig.ledger.accounts[i].used, 0);
+        assert_int_equal(weft_account_used(&rig.ledger.accounts[i]), 0);
     weft_ledger_fini(&rig.ledger);
 }
 

@@ -76,10 +76,10 @@ static void every_slot_once(void **state)
         assert_int_equal(take(), i);
     assert_int_equal(take(), WEFT_POOL_NONE);
     assert_int_equal(slots.used, COUNT);
-    assert_int_equal(account->used, COUNT * 16);
+    assert_int_equal(weft_account_used(account), COUNT * 16);
     put_range(0, COUNT);
     assert_int_equal(slots.used, 0);
-    assert_int_equal(account->used, 0);
+    assert_int_equal(weft_account_used(account), 0);
     assert_int_equal(slots.empty, PAGES);
 }
 

@@ -20,7 +20,7 @@ static int open_tasks(void **state)
 static int close_tasks(void **state)
 {
     (void)state;
-    bool all_back = account->used == 0 && tasks.waiting == 0 && tasks.current == NULL;
+    bool all_back = weft_account_used(account) == 0 && tasks.waiting == 0 && tasks.current == NULL;
     weft_tasks_fini(&tasks);
     bool balanced = ledger.reserved == 0 && account->committed == 0;
     weft_ledger_fini(&ledger);
@@ -29,7 +29,7 @@ static int close_tasks(void **state)
 
 static uint32_t stacks_out(void)
 {
-    return (uint32_t)(account->used / tasks.stack_bytes);
+    return (uint32_t)(weft_account_used(account) / tasks.stack_bytes);
 }
 
 /* ---- running and waiting ---- */

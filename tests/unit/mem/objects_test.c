@@ -64,7 +64,8 @@ static int close_pools(void **state)
     weft_objects_close(&own);
     bool balanced = ledger.reserved == 0;
     for (uint32_t i = 0; i < ledger.account_count; i++)
-        balanced &= ledger.accounts[i].used == 0 && ledger.accounts[i].committed == 0;
+        balanced &=
+            weft_account_used(&ledger.accounts[i]) == 0 && ledger.accounts[i].committed == 0;
     weft_ledger_fini(&ledger);
     return balanced ? 0 : -1;
 }
@@ -126,7 +127,7 @@ static void pages_come_as_objects_do(void **state) /* shows MC-05: lazily */
     assert_int_equal(account->committed, 0);
     weft_handle handle;
     assert_non_null(weft_object_take(things, &handle));
-    assert_int_equal(account->used, 64);
+    assert_int_equal(weft_account_used(account), 64);
     assert_true(account->committed <= 2 * WEFT_PAGE_BYTES);
 }
 
@@ -241,8 +242,8 @@ static void a_worker_has_its_own_part(void **state)
     assert_null(weft_object_get(own, first[3])); /* the other's */
     assert_non_null(weft_object_take(own, &second));
     assert_non_null(weft_object_get(own, second));
-    assert_int_equal(account_of("own", 0)->used, 640);
-    assert_int_equal(account_of("own", 1)->used, 64);
+    assert_int_equal(weft_account_used(account_of("own", 0)), 640);
+    assert_int_equal(weft_account_used(account_of("own", 1)), 64);
     assert_int_equal(weft_objects_bytes(&own, 2), 2 * weft_objects_bytes(&own, 1));
     assert_int_equal(weft_objects_stats_of(&own).used, 11);
     assert_int_equal(weft_objects_stats_of(&own).capacity, 20);

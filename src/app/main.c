@@ -17,7 +17,7 @@ int main(int argc, char **argv)
 {
     weft_app *app = weft_app_new();
     if (app == NULL)
-        return 1;
+        return weft_main(NULL, argc, argv); /* says so */
     if (argc <= 1 || argv[1][0] == '-' || strcmp(argv[1], "serve") != 0 || is_demo(argc, argv))
         weft_demo_routes(app);
     else

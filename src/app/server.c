@@ -458,9 +458,9 @@ static void tear_down(struct weft_server *server)
     weft_router_detach(server->app->router); /* the application outlives the ledger */
     if (left_behind(server))
         return; /* also the pool's threads: joining them would wait for the call, however long */
-    for (uint32_t i = 0; i <= server->plan->workers; i++) {
-        struct weft_worker *worker =
-            i < server->plan->workers ? &server->workers[i] : &server->admin;
+    uint32_t workers = server->workers != NULL ? server->plan->workers : 0;
+    for (uint32_t i = 0; i <= workers; i++) {
+        struct weft_worker *worker = i < workers ? &server->workers[i] : &server->admin;
         if (worker->loop.counters == NULL || worker->loop.slots.used > 0)
             continue;
         weft_access_log_fini(&worker->service.access_log);
@@ -478,7 +478,8 @@ static void tear_down(struct weft_server *server)
         close(server->signal_fd);
     if (server->root_fd >= 0)
         close(server->root_fd);
-    munmap(server->workers, server->plan->workers * sizeof(*server->workers));
+    if (server->workers != NULL)
+        munmap(server->workers, server->plan->workers * sizeof(*server->workers));
     weft_ledger_fini(&server->ledger);
 }
 
@@ -488,6 +489,8 @@ int weft_server_run(weft_app *app, const struct weft_machine *machine, const str
     block_signals();
     weft_rc rc = build(&server, machine);
     uint32_t cut_count = 0;
+    if (rc != 0)
+        weft_log_error("cannot start: %s", weft_rc_text(rc));
     if (rc == 0) {
         atomic_store(&app->server, &server);
         rc = run(&server);

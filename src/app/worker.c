@@ -1,6 +1,7 @@
 /* worker.c - see worker.h. */
 #include "app/worker.h"
 #include "base/log.h"
+#include "base/rehearsal.h"
 #include "mem/numa.h"
 #include "mem/objects.h"
 #include "mem/threads.h"
@@ -73,6 +74,7 @@ void weft_worker_turn(struct weft_worker *worker)
 
 static void run(struct weft_worker *worker)
 {
+    weft_rehearsal_enter();
     weft_objects_enter(worker->index);
     if (worker->numa != NULL)
         weft_numa_enter(worker->numa, worker->index);
@@ -80,6 +82,8 @@ static void run(struct weft_worker *worker)
     if (worker->failed == 0) {
         atomic_store(&worker->state, WEFT_WORKER_RUNNING);
         weft_worker_turn(worker);
+    } else {
+        weft_log_error("worker %u cannot start: %s", worker->index, weft_rc_text(worker->failed));
     }
     weft_access_log_flush(&worker->service.access_log);
     atomic_store(&worker->state, worker->failed == 0 ? WEFT_WORKER_DONE : WEFT_WORKER_FAILED);

@@ -189,8 +189,12 @@ static weft_rc build_waker(struct builder *b)
     int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (fd < 0)
         return (weft_rc)-errno;
-    loop->wake_fd = fd;
-    return watch_take(loop, &loop->waker, fd);
+    weft_rc rc = watch_take(loop, &loop->waker, fd);
+    if (rc == 0)
+        loop->wake_fd = fd;
+    else
+        close(fd);
+    return rc;
 }
 
 weft_rc weft_loop_init(struct weft_loop *loop, struct weft_ledger *ledger,
@@ -341,6 +345,8 @@ weft_rc weft_loop_watch(struct weft_loop *loop, struct weft_watch *watch, int fd
 
 void weft_loop_unwatch(struct weft_loop *loop, struct weft_watch *watch)
 {
+    if (watch->index == WEFT_POOL_NONE)
+        return; /* it was refused */
     loop->engine.ops->unwatch(&loop->engine, watch->fd, token_of(loop, watch->index));
     watch_put(loop, watch);
 }

@@ -1,5 +1,6 @@
 /* slots.c - see slots.h. */
 #include "io/slots.h"
+#include "base/rehearsal.h"
 #include "mem/pool.h"
 #include <sys/mman.h>
 
@@ -86,7 +87,7 @@ static void page_in(struct weft_slots *slots, uint32_t page)
 uint32_t weft_slots_take(struct weft_slots *slots)
 {
     uint32_t page = roomy_page(slots);
-    if (page >= pages_of(slots->count))
+    if (page >= pages_of(slots->count) || weft_fail_point("slot"))
         return WEFT_POOL_NONE;
     struct weft_slot_page *book = &slots->pages[page];
     uint32_t first = page * (uint32_t)WEFT_SLOTS_PER_PAGE, index;

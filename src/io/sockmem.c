@@ -27,8 +27,7 @@ weft_slots_sample(const struct weft_slots *slots, size_t most, struct weft_socke
     sum->connections += used;
     size_t step = WEFT_MAX(top / WEFT_MAX(most, (size_t)1), (size_t)1), asked = 0;
     size_t looked = 0;
-    for (size_t i = 0; i < top && asked < most && looked < SLOTS_LOOKED_MAX;
-         i += step, looked++) {
+    for (size_t i = 0; i < top && asked < most && looked < SLOTS_LOOKED_MAX; i += step, looked++) {
         size_t bytes = 0;
         if (__atomic_load_n(&slots->table[i].state, __ATOMIC_RELAXED) == WEFT_SLOT_FREE ||
             !ask(__atomic_load_n(&slots->table[i].fd, __ATOMIC_RELAXED), &bytes))

@@ -7,6 +7,7 @@
  * so whoever comes back, from whichever side, pops the same things.
  */
 #include "io/task.h"
+#include "base/rehearsal.h"
 #include <sys/mman.h>
 
 #if defined(WEFT_ASAN)
@@ -190,7 +191,7 @@ static void book(struct weft_tasks *tasks, struct weft_task *task, const void *s
 static struct weft_task *take(struct weft_tasks *tasks)
 {
     uint32_t fresh = tasks->free.fresh;
-    uint32_t index = weft_lifo_take(&tasks->free);
+    uint32_t index = weft_fail_point("stack") ? WEFT_LIFO_NONE : weft_lifo_take(&tasks->free);
     if (WEFT_UNLIKELY(index == fresh) && !open_stack(tasks, index)) {
         tasks->free.fresh = fresh;
         index = WEFT_LIFO_NONE;

@@ -11,6 +11,7 @@
 #ifndef WEFT_MEM_ARENA_H
 #define WEFT_MEM_ARENA_H
 
+#include "base/rehearsal.h"
 #include "mem/pool.h"
 
 #define WEFT_CHUNK_CLASSES 5
@@ -56,7 +57,7 @@ void weft_chunks_fini(struct weft_chunks *chunks);
  *  returns  0; WEFT_EBUDGET: all of the elastic share is promised, the request is refused (503) */
 static inline weft_rc weft_chunks_reserve(struct weft_chunks *chunks, size_t cap)
 {
-    if (WEFT_UNLIKELY(cap > chunks->elastic - chunks->promised)) {
+    if (WEFT_UNLIKELY(cap > chunks->elastic - chunks->promised || weft_fail_point("promise"))) {
         weft_account_refuse(chunks->account);
         return WEFT_EBUDGET;
     }

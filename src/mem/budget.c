@@ -1,5 +1,6 @@
 /* budget.c - see budget.h. */
 #include "mem/budget.h"
+#include "base/rehearsal.h"
 #include "mem/numa.h"
 #include <errno.h>
 #include <sys/mman.h>
@@ -49,7 +50,7 @@ void weft_ledger_fini(struct weft_ledger *ledger)
 weft_rc weft_account_open(struct weft_ledger *ledger, const char *name_z, uint32_t worker,
                           struct weft_account **out)
 {
-    if (ledger->account_count == WEFT_ACCOUNTS_MAX)
+    if (ledger->account_count == WEFT_ACCOUNTS_MAX || weft_fail_point("account"))
         return WEFT_EFULL;
     struct weft_account *account = &ledger->accounts[ledger->account_count++];
     account->name_z = name_z;
@@ -63,7 +64,8 @@ weft_rc weft_account_reserve(struct weft_account *account, size_t bytes)
 {
     struct weft_ledger *ledger = account->ledger;
     size_t before = atomic_fetch_add(&ledger->reserved, bytes);
-    if (ledger->limit != 0 && (before > ledger->limit || bytes > ledger->limit - before)) {
+    bool over = ledger->limit != 0 && (before > ledger->limit || bytes > ledger->limit - before);
+    if (over || weft_fail_point("reserve")) {
         atomic_fetch_sub(&ledger->reserved, bytes);
         weft_account_refuse(account);
         return WEFT_EBUDGET;

@@ -2,6 +2,7 @@
  * even for a moment, and a large request that is refused does not make a small one of another
  * thread be refused too. */
 #include "mem/leash.h"
+#include "base/rehearsal.h"
 #include <stdlib.h>
 
 #define LEVELS_MAX 2 /* an object's, its library's */
@@ -99,6 +100,10 @@ static void refuse(struct weft_leash *leash)
 static bool charge(struct weft_leash *leash, size_t bytes, struct charge *out)
 {
     size_t level = 0;
+    if (weft_fail_point("leash")) {
+        refuse(leash);
+        return false;
+    }
     for (struct weft_leash *at = leash; at != NULL; at = at->parent) {
         if (!charge_one(at, bytes, &out->reached[level++])) {
             refund(leash, at, bytes);

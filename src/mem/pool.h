@@ -13,6 +13,7 @@
 #define WEFT_MEM_POOL_H
 
 #include "base/base.h"
+#include "base/rehearsal.h"
 #include "mem/budget.h"
 #include "mem/lifo.h"
 
@@ -107,6 +108,10 @@ WEFT_CHECK static inline uint32_t weft_pool_take(struct weft_pool *pool)
 {
     weft_debug_assert(pool->magic == WEFT_POOL_MAGIC);
     struct weft_lifo *lifo = &pool->free;
+    if (weft_fail_point("pool")) {
+        weft_account_refuse(pool->account);
+        return WEFT_POOL_NONE;
+    }
     if (WEFT_UNLIKELY(weft_lifo_digs(lifo)))
         return weft_pool_take_seldom(pool);
     uint32_t count = weft_lifo_count(lifo) - 1;

@@ -57,6 +57,7 @@ static void make_site(struct weft_site *site, weft_app *app, const struct weft_c
         .server = weft_str_z(config->server_header),
         .cors_origin = weft_str_z(config->cors_origin),
         .access = (enum weft_access_format)config->log_access,
+        .receipt = config->memory_receipt,
         .root_fd = -1,
         .offload = offload,
         .user = app->user,
@@ -186,6 +187,7 @@ static weft_rc build_admin(struct weft_server *server)
         return WEFT_ENOMEM;
     server->admin_app->config = *config;
     server->admin_app->config.log_access = WEFT_CONFIG_ACCESS_OFF;
+    server->admin_app->config.memory_receipt = false;
     server->admin_app->config.cors_origin[0] = 0;
     weft_app_apply_config(server->admin_app);
     WEFT_TRY(weft_router_compile(server->admin_app->router));

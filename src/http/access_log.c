@@ -2,6 +2,7 @@
  * line would cost more than the request. */
 #include "http/middleware.h"
 #include "base/fmt.h"
+#include "http/receipt.h"
 #include <errno.h>
 #include <sys/mman.h>
 #include <sys/uio.h>
@@ -79,14 +80,18 @@ static size_t format(const weft_req *rq, char *to, size_t room)
         escape(target, sizeof(target), weft_span_str(rq->base, rq->head.target), json);
     weft_str method = weft_span_str(rq->base, rq->head.method_name);
     uint64_t us = (rq->loop->clock.now_ns - rq->started_ns) / 1000;
+    struct weft_receipt r;
+    weft_receipt_read(rq, &r);
     const char *line =
         json ? "{\"time\":\"%.*s\",\"peer\":\"%.*s\",\"method\":\"%.*s\",\"target\":\"%.*s\","
-               "\"status\":%d,\"bytes\":%llu,\"us\":%llu,\"arena\":%zu}\n"
-             : "[%.*s] %.*s \"%.*s %.*s\" %d %llu %lluus %zuB\n";
+               "\"status\":%d,\"bytes\":%llu,\"us\":%llu,\"arena\":%zu,\"arena_held\":%zu,"
+               "\"arena_peak\":%zu,\"copied\":%zu,\"pool_slots\":%u}\n"
+             : "[%.*s] %.*s \"%.*s %.*s\" %d %llu %lluus arena=%zu held=%zu peak=%zu copied=%zu "
+               "slots=%u\n";
     return weft_fmt(to, room, line, WEFT_HTTP_DATE_BYTES, rq->loop->clock.date, (int)peer_len, peer,
                     (int)method.len, method.ptr, (int)target_len, target, rq->status,
-                    (unsigned long long)weft_answered_bytes(rq), (unsigned long long)us,
-                    rq->arena.asked);
+                    (unsigned long long)weft_answered_bytes(rq), (unsigned long long)us, r.asked,
+                    r.held, r.peak, r.copied, r.pool_slots);
 }
 
 void weft_access_log_after(weft_req *rq)

@@ -126,6 +126,10 @@ static int parse(struct weft_h1 *h)
         return rc;
     weft_req_init(rq, &h1_exchange, weft_h1_service_of(h), h);
     h->requesting = true;
+    if (WEFT_UNLIKELY(h->carry != NULL)) { /* its head came in pieces */
+        rq->copied = rq->head.bytes;
+        rq->pool_slots++;
+    }
     rq->fields = rq->fields_inline;
     if (WEFT_UNLIKELY(rc == WEFT_PARSE_FIELDS))
         rc = parse_many(h);

@@ -43,6 +43,7 @@ static bool append_to_last(struct weft_h1 *h, struct weft_input input)
         return false;
     memcpy(weft_bufs_at(bufs, h->queue_last) + used, input.ptr, input.len);
     last->len = (uint16_t)(last->len + input.len);
+    h->rq.copied += input.len;
     return true;
 }
 

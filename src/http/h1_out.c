@@ -7,10 +7,10 @@
  */
 #include "http/h1.h"
 #include "http/h1_priv.h"
+#include "http/receipt.h"
 
-#define INLINE_BODY_MAX  2048 /* smaller bodies are copied behind their head: one send, no iovec */
-#define HEAD_BYTES_FIXED 320  /* prefix, length, connection: everything of ours in a head */
-#define CHUNK_LINE_BYTES 6    /* "0ffc\r\n" */
+#define HEAD_BYTES_FIXED 320 /* prefix, length, connection: everything of ours in a head */
+#define CHUNK_LINE_BYTES 6   /* "0ffc\r\n" */
 #define CHUNK_OVERHEAD   (CHUNK_LINE_BYTES + 2)
 
 static const char hex_digits[] = "0123456789abcdef";
@@ -20,6 +20,7 @@ bool weft_h1_block_ready(struct weft_h1 *h)
     if (h->block == NULL) {
         h->block = weft_block_take(h->conn.loop);
         h->block_len = 0;
+        h->rq.pool_slots++;
     }
     return h->block != NULL;
 }
@@ -100,7 +101,7 @@ static bool bodiless(const weft_req *rq)
 
 static size_t head_bytes(const weft_req *rq)
 {
-    size_t bytes = HEAD_BYTES_FIXED + rq->type.len;
+    size_t bytes = HEAD_BYTES_FIXED + rq->type.len + (rq->receipt ? WEFT_RECEIPT_LINE_BYTES : 0);
     for (size_t i = 0; i < rq->out_count; i++)
         bytes += rq->out_fields[i].name.len + rq->out_fields[i].value.len + 4;
     return bytes;
@@ -159,6 +160,8 @@ static char *write_head(struct weft_h1 *h, const weft_req *rq, char *to)
     }
     if (WEFT_UNLIKELY(rq->out_count > 0))
         to = out_fields(to, rq);
+    if (WEFT_UNLIKELY(rq->receipt))
+        to += weft_receipt_line(rq, to);
     if (WEFT_UNLIKELY(h->closing))
         to = copy(to, WEFT_S("Connection: close\r\n"));
     else if (WEFT_UNLIKELY(rq->head.version_minor == 0))
@@ -218,6 +221,7 @@ void weft_h1_refuse(struct weft_h1 *h, int status, weft_str text)
     rq->body = text;
     rq->body_kind = WEFT_BODY_MEMORY;
     rq->out_count = 0;
+    rq->receipt = false; /* nobody's */
     struct weft_out_field retry = {WEFT_S("Retry-After"), WEFT_S("1")};
     rq->out_fields = rq->out_inline;
     if (status == 503)
@@ -365,7 +369,7 @@ static weft_rc queue_body(struct weft_h1 *h)
         h->conn.file_offset = rq->file_offset;
         h->conn.file_left = rq->body.len;
         rq->borrowed = true;
-    } else if (rq->body.len <= WEFT_MIN(weft_h1_block_room(h), (size_t)INLINE_BODY_MAX) &&
+    } else if (rq->body.len <= WEFT_MIN(weft_h1_block_room(h), (size_t)WEFT_INLINE_BODY_MAX) &&
                h->extra_count == 0) {
         if (rq->body.len > 0)
             weft_h1_put(h, rq->body);

@@ -27,6 +27,8 @@ void weft_req_init(weft_req *rq, const struct weft_exchange_ops *exchange,
     rq->promised = 0;
     rq->usage = service->usage.routes;
     rq->site_count = 0;
+    rq->receipt = service->site->receipt;
+    rq->waited = false;
     rq->body_held = 0;
     rq->copied = rq->held_peak = 0;
     rq->pool_slots = 1;
@@ -170,6 +172,9 @@ weft_rc weft_req_wait(weft_req *rq, enum weft_wait kind)
     size_t stack = WEFT_ALIGN_UP((size_t)((char *)(task + 1) - (char *)__builtin_frame_address(0)),
                                  WEFT_PAGE_BYTES);
     weft_usage_add(&rq->usage->waits, 1);
+    if (!rq->waited)
+        rq->pool_slots += 2; /* the stack, and the buffer that its head lies in */
+    rq->waited = true;
     weft_usage_hold(&rq->usage->stack, stack);
     weft_rc rc = weft_task_wait(tasks);
     weft_usage_drop(&rq->usage->stack, stack);

@@ -25,6 +25,7 @@ struct weft_route;   /* http/service.h */
 #define WEFT_OUT_FIELDS_INLINE 4  /* response headers that need no arena */
 #define WEFT_OUT_FIELDS_MAX    32
 #define WEFT_TRAILERS_MAX      4
+#define WEFT_INLINE_BODY_MAX   2048 /* smaller bodies are copied behind their head: one send */
 
 enum weft_body_kind {
     WEFT_BODY_NONE,   /* nothing answered yet */
@@ -111,6 +112,8 @@ struct weft_req {
     struct weft_route_usage *usage;     /* borrowed: its route's row; never NULL */
     uint64_t sites[WEFT_REQ_SITES_MAX]; /* live bytes by place: id << 48 | bytes */
     uint8_t site_count;
+    bool receipt; /* its head shows one: memory.receipt */
+    bool waited;
     uint32_t body_held; /* bytes of the piece of its body that the handler looks at */
     size_t copied;      /* bytes that Weft copied for it, for the receipt */
     size_t held_peak;   /* most bytes of chunks */

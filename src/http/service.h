@@ -64,6 +64,7 @@ struct weft_site {
     weft_str server;      /* value of the Server header; empty: none */
     weft_str cors_origin; /* empty: off */
     enum weft_access_format access;
+    bool receipt;                 /* heads of answers show what the request took */
     int root_fd;                  /* directory that files are served from; -1: none. Borrowed */
     struct weft_offload *offload; /* borrowed: the process's */
     void *user;                   /* borrowed: the application's */

@@ -211,6 +211,61 @@ class Top(unittest.TestCase):
             self.assertIn(b'GET /seen/{name}', one.admin('/memory/top?format=text').body)
 
 
+class Receipt(unittest.TestCase):
+    """shows GB-03: what one request took, for the client and for the log"""
+
+    LINE = re.compile(r'mem;desc="arena=(\d+) held=(\d+) peak=(\d+) copied=(\d+) slots=(\d+)"\Z')
+
+    def of(self, answer):
+        found = self.LINE.match(answer.get('Server-Timing', ''))
+        self.assertIsNotNone(found, answer.get('Server-Timing'))
+        return tuple(int(group) for group in found.groups())
+
+    def test_header(self):
+        with server('--memory-receipt', 'on') as one:
+            self.assertEqual(self.of(one.ask('/')), (0, 0, 0, 5, 2))  # object and block; "hello" is copied
+            asked, held, peak, copied, slots = self.of(one.ask('/seen/x?n=10&size=3000'))
+            self.assertEqual(asked, 10 * 3010)
+            self.assertEqual(held, peak)
+            self.assertTrue(asked <= held <= 2 * asked, held)
+            self.assertEqual(copied, 10 * 10 + len('in the books'))
+            self.assertTrue(3 <= slots <= 12, slots)
+            waited = self.of(one.ask('/seen/x?ms=1'))
+            self.assertEqual(waited[4], self.of(one.ask('/seen/x?ms=0'))[4] + 2)  # stack, and its head's buffer
+            data = b'x' * 50000
+            self.assertEqual(self.of(one.ask('/body', 'POST', body=data))[0], len(data))
+            self.assertGreaterEqual(self.of(one.ask('/body', 'POST', body=data))[3], len(data))
+            self.assertEqual(self.of(one.ask('/nothing'))[0], 0)
+            with one.conn() as conn:  # one head each
+                conn.send(weft.request('/') * 40)
+                for _ in range(40):
+                    self.assertEqual(self.of(conn.answer())[:4], (0, 0, 0, 5))
+                conn.send(b'GET / HTTP/1.1\r\nHost : x\r\n\r\n')  # nobody's: no receipt
+                self.assertIsNone(conn.answer().get('Server-Timing'))
+            self.assertIsNone(one.admin('/memory').get('Server-Timing'))
+
+    def test_off_by_default(self):
+        with server() as one:
+            self.assertIsNone(one.ask('/').get('Server-Timing'))
+
+    def test_log(self):
+        with server('--log-access', 'json') as one:
+            one.ask('/seen/x?n=10&size=3000')
+
+            def logged():
+                return [json.loads(line) for line in one.output().splitlines() if line.startswith('{')]
+            self.assertTrue(weft.wait_until(logged))
+            entry = logged()[0]
+            self.assertEqual((entry['arena'], entry['copied']), (10 * 3010, 10 * 10 + len('in the books')))
+            self.assertEqual(entry['arena_held'], entry['arena_peak'])
+            self.assertGreaterEqual(entry['arena_held'], entry['arena'])
+            self.assertGreaterEqual(entry['pool_slots'], 2)
+        with server('--log-access', 'text') as one:
+            one.ask('/')
+            self.assertTrue(weft.wait_until(lambda: re.search(
+                r'"GET /" 200 5 \d+us arena=0 held=0 peak=0 copied=5 slots=\d+$', one.output(), re.M)))
+
+
 class Page(unittest.TestCase):
     """A person with only curl. shows OB-01, GB-06"""
 

@@ -231,7 +231,7 @@ class Receipt(unittest.TestCase):
             self.assertEqual(copied, 10 * 10 + len('in the books'))
             self.assertTrue(3 <= slots <= 12, slots)
             waited = self.of(one.ask('/seen/x?ms=1'))
-            self.assertEqual(waited[4], self.of(one.ask('/seen/x?ms=0'))[4] + 2)  # stack, and its head's buffer
+            self.assertGreaterEqual(waited[4], self.of(one.ask('/seen/x?ms=0'))[4] + 2)  # stack, head's buffer
             data = b'x' * 50000
             self.assertEqual(self.of(one.ask('/body', 'POST', body=data))[0], len(data))
             self.assertGreaterEqual(self.of(one.ask('/body', 'POST', body=data))[3], len(data))

@@ -189,8 +189,7 @@ static void arm_recv(struct weft_engine *engine, uint32_t index)
 {
     struct weft_slot *slot = &engine->slots[index];
     struct io_uring_sqe *sqe = entry(engine);
-    bool multishot = (slot->io & IO_STREAM) != 0;
-    if (multishot)
+    if (slot->io & IO_STREAM)
         io_uring_prep_recv_multishot(sqe, slot->fd, NULL, 0, 0);
     else
         io_uring_prep_recv(sqe, slot->fd, NULL, 0, 0);
@@ -198,7 +197,29 @@ static void arm_recv(struct weft_engine *engine, uint32_t index)
     sqe->flags |= IOSQE_BUFFER_SELECT;
     sqe->buf_group = BUFFER_GROUP;
     io_uring_sqe_set_data64(sqe, slot_tag(engine, KIND_RECV, index));
-    slot->io |= multishot ? IO_ARMED | IO_MULTISHOT : IO_ARMED;
+    slot->io |= IO_ARMED;
+}
+
+/* While nothing is received, a reset has to be heard of all the same: a poll stays for it from the
+ * first such time until bytes are received as they come again. A multishot one, which tells what
+ * happens and not what is: a half-closed connection would be told again and again. */
+static void watch_hangup(struct weft_engine *engine, uint32_t index)
+{
+    struct weft_slot *slot = &engine->slots[index];
+    if (slot->io & IO_WATCHED)
+        return;
+    slot->io |= IO_WATCHED;
+    struct io_uring_sqe *sqe = entry(engine);
+    io_uring_prep_poll_multishot(sqe, slot->fd, 0); /* POLLERR and POLLHUP are always told */
+    aim(sqe, slot);
+    io_uring_sqe_set_data64(sqe, slot_tag(engine, KIND_HANGUP, index));
+}
+
+static void unwatch_hangup(struct weft_engine *engine, uint32_t index)
+{
+    struct io_uring_sqe *sqe = entry(engine);
+    io_uring_prep_poll_remove(sqe, slot_tag(engine, KIND_HANGUP, index));
+    io_uring_sqe_set_data64(sqe, tag(KIND_IGNORE, 0));
 }
 
 static void cancel_recv(struct weft_engine *engine, uint32_t index)
@@ -219,9 +240,13 @@ static void uring_recv(struct weft_engine *engine, uint32_t index, enum weft_rec
     if (mode == WEFT_RECV_OFF) {
         if (slot->io & IO_ARMED)
             cancel_recv(engine, index);
+        else
+            watch_hangup(engine, index);
         return;
     }
     slot->io |= mode == WEFT_RECV_ONCE ? IO_ONCE : IO_STREAM;
+    if (WEFT_UNLIKELY((slot->io & IO_WATCHED) && mode == WEFT_RECV_STREAM))
+        unwatch_hangup(engine, index);
     if (!(slot->io & IO_ARMED))
         arm_recv(engine, index);
     /* Armed already: a multishot serves both modes; one being cancelled is armed anew when it ends.
@@ -237,7 +262,7 @@ static ssize_t uring_recv_now(struct weft_engine *engine, uint32_t index, uint16
 static void finish_detach(struct weft_engine *engine, uint32_t index)
 {
     struct weft_slot *slot = &engine->slots[index];
-    if (slot->io & (IO_ARMED | IO_SENDING | IO_CANCELING))
+    if (slot->io & (IO_ARMED | IO_SENDING | IO_CANCELING | IO_WATCHED))
         return;
     weft_engine_close_fd(engine, slot->fd);
     slot->fd = -1;
@@ -269,7 +294,7 @@ static void on_recv(struct weft_engine *engine, uint32_t index, int res, uint32_
         b->lent--; /* now ours, with the one reference it was lent with */
     }
     if (!(flags & IORING_CQE_F_MORE))
-        slot->io &= (uint8_t) ~(IO_ARMED | IO_MULTISHOT | IO_CANCELED);
+        slot->io &= (uint8_t) ~(IO_ARMED | IO_CANCELED);
     if (slot->io & IO_DETACHED) {
         finish_detach(engine, index);
     } else if (res > 0) {
@@ -289,9 +314,26 @@ static void on_recv(struct weft_engine *engine, uint32_t index, int res, uint32_
     }
     if (buf != WEFT_BUF_NONE)
         weft_bufs_unref(engine->bufs, buf);
-    if (slot != NULL && slot->fd >= 0 && (slot->io & (IO_STREAM | IO_ONCE)) &&
-        !(slot->io & (IO_ARMED | IO_DETACHED)))
+    if (slot == NULL || slot->fd < 0 || (slot->io & (IO_ARMED | IO_DETACHED)))
+        return;
+    if (slot->io & (IO_STREAM | IO_ONCE))
         arm_recv(engine, index);
+    else
+        watch_hangup(engine, index);
+}
+
+static void on_hangup(struct weft_engine *engine, uint32_t index, int res, uint32_t flags)
+{
+    struct weft_slot *slot = &engine->slots[index];
+    bool off = !(slot->io & (IO_STREAM | IO_ONCE | IO_ARMED | IO_DETACHED));
+    if (!(flags & IORING_CQE_F_MORE))
+        slot->io &= (uint8_t)~IO_WATCHED;
+    if (slot->io & IO_DETACHED)
+        finish_detach(engine, index);
+    else if (off && res == -ECANCELED)
+        watch_hangup(engine, index); /* called off, and wanted again meanwhile */
+    else if (off && res > 0 && (res & (POLLERR | POLLHUP)))
+        engine->events->received(engine->ctx, index, -ECONNRESET, WEFT_BUF_NONE);
 }
 
 /* ---- send ---- */
@@ -363,7 +405,7 @@ static void uring_detach(struct weft_engine *engine, uint32_t index)
 {
     struct weft_slot *slot = &engine->slots[index];
     slot->io = (uint8_t)((slot->io & ~(IO_STREAM | IO_ONCE)) | IO_DETACHED);
-    if (slot->io & (IO_ARMED | IO_SENDING)) {
+    if (slot->io & (IO_ARMED | IO_SENDING | IO_WATCHED)) {
         struct io_uring_sqe *sqe = entry(engine);
         unsigned fixed = weft_fd_direct(slot->fd) ? IORING_ASYNC_CANCEL_FD_FIXED : 0;
         io_uring_prep_cancel_fd(sqe, weft_fd_index(slot->fd), IORING_ASYNC_CANCEL_ALL | fixed);
@@ -469,6 +511,9 @@ static void one_cqe(struct weft_engine *engine, uint64_t data, int res, uint32_t
         break;
     case KIND_INSTALL:
         on_install(engine, index, res);
+        break;
+    case KIND_HANGUP:
+        on_hangup(engine, index, res, flags);
         break;
     case KIND_IGNORE:
         break;

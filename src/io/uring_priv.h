@@ -21,7 +21,7 @@ enum {
     IO_SENDING = 8,     /* a send, a writable poll or an installation is in the kernel */
     IO_CANCELED = 16,   /* its cancellation was asked for */
     IO_DETACHED = 32,   /* closes when nothing is in the kernel any more */
-    IO_MULTISHOT = 64,  /* the armed receive is a multishot one */
+    IO_WATCHED = 64,    /* a poll for a hang-up is in the kernel */
     IO_CANCELING = 128, /* the cancellation's own completion is outstanding */
 };
 
@@ -35,6 +35,7 @@ enum weft_uring_kind {
     KIND_URGENT, /* a watch of the management class: told before all others */
     KIND_CANCEL,
     KIND_INSTALL,
+    KIND_HANGUP,
     KIND_IGNORE,
 };
 

@@ -211,7 +211,8 @@ static weft_rc build_metrics(struct weft_server *server)
         bool admin = i == count - 1;
         snprintf(server->names[i], sizeof(server->names[i]), admin ? "admin" : "%u", i);
         struct weft_worker *worker = admin ? &server->admin : &server->workers[i];
-        server->metrics[i] = (struct weft_metrics_worker){worker->loop.counters, server->names[i]};
+        server->metrics[i] =
+            (struct weft_metrics_worker){worker->loop.counters, &worker->loop, server->names[i]};
     }
     return 0;
 }

@@ -1,5 +1,6 @@
 /* metrics.c - see metrics.h. */
 #include "ops/metrics.h"
+#include "io/loop.h"
 
 size_t weft_owners_read(const struct weft_metrics_source *s,
                         struct weft_owner owners[WEFT_OWNERS_MAX])
@@ -206,6 +207,73 @@ static void add_watch(struct weft_text *t, const struct weft_metrics_source *s)
                 atomic_load(&settle->misses));
 }
 
+/* ---- passes that give pages back ---- */
+
+static void add_per_worker(struct weft_text *t, const struct weft_metrics_source *s,
+                           const char *name_z, const char *help_z,
+                           const _Atomic uint64_t *(*figure)(const struct weft_reclaim *))
+{
+    weft_text_add(t, "# HELP weft_%s %s\n# TYPE weft_%s counter\n", name_z, help_z, name_z);
+    for (uint32_t w = 0; w < s->worker_count; w++)
+        weft_text_add(t, "weft_%s{worker=\"%s\"} %llu\n", name_z, s->workers[w].name_z,
+                      (unsigned long long)atomic_load(figure(&s->workers[w].loop->reclaim)));
+}
+
+static const _Atomic uint64_t *passes_of(const struct weft_reclaim *reclaim)
+{
+    return &reclaim->passes;
+}
+
+static const _Atomic uint64_t *bytes_of(const struct weft_reclaim *reclaim)
+{
+    return &reclaim->bytes;
+}
+
+/* Steps of passes by their length: how long requests of the worker were held up. */
+static void add_pauses(struct weft_text *t, const char *worker_z, const struct weft_reclaim *r)
+{
+    uint64_t count = 0;
+    for (uint32_t i = 0; i < WEFT_PAUSE_BUCKETS; i++) {
+        count += atomic_load(&r->pauses[i]);
+        if (i + 1 < WEFT_PAUSE_BUCKETS)
+            weft_text_add(t, "weft_reclaim_pause_seconds_bucket{worker=\"%s\",le=\"%.9f\"} %llu\n",
+                          worker_z, (double)((uint64_t)WEFT_PAUSE_UNIT_NS << i) / 1e9,
+                          (unsigned long long)count);
+    }
+    weft_text_add(t,
+                  "weft_reclaim_pause_seconds_bucket{worker=\"%s\",le=\"+Inf\"} %llu\n"
+                  "weft_reclaim_pause_seconds_sum{worker=\"%s\"} %.9f\n"
+                  "weft_reclaim_pause_seconds_count{worker=\"%s\"} %llu\n",
+                  worker_z, (unsigned long long)count, worker_z,
+                  (double)atomic_load(&r->pause_ns) / 1e9, worker_z, (unsigned long long)count);
+}
+
+static void add_reclaim(struct weft_text *t, const struct weft_metrics_source *s)
+{
+    add_per_worker(t, s, "reclaim_passes_total", "passes that gave pages back to the system",
+                   passes_of);
+    add_per_worker(t, s, "reclaim_bytes_total", "bytes given back to the system", bytes_of);
+    weft_text_add(t, "# HELP weft_reclaim_pause_seconds length of a pass's steps\n"
+                     "# TYPE weft_reclaim_pause_seconds histogram\n");
+    for (uint32_t w = 0; w < s->worker_count; w++)
+        add_pauses(t, s->workers[w].name_z, &s->workers[w].loop->reclaim);
+}
+
+/* What decides when a pass starts: its inputs with their windows, and what comes out. */
+static void add_governor(struct weft_text *t, const struct weft_metrics_source *s)
+{
+    for (uint32_t i = 0; i < WEFT_GOVERNOR_FIGURES; i++) {
+        const struct weft_governor_figure_info *info = &weft_governor_figures[i];
+        weft_text_add(t, "# HELP weft_governor_%s %s\n# TYPE weft_governor_%s %s\n", info->name_z,
+                      info->help_z, info->name_z, info->counter ? "counter" : "gauge");
+        for (uint32_t w = 0; w < s->worker_count; w++)
+            weft_text_add(t, "weft_governor_%s{worker=\"%s\"} %lld\n", info->name_z,
+                          s->workers[w].name_z,
+                          (long long)weft_governor_figure(&s->workers[w].loop->reclaim.governor,
+                                                          (enum weft_governor_figure)i));
+    }
+}
+
 weft_rc weft_metrics_text(const struct weft_metrics_source *s, weft_text_put *put, void *ctx)
 {
     struct weft_text text, *t = &text;
@@ -230,5 +298,7 @@ weft_rc weft_metrics_text(const struct weft_metrics_source *s, weft_text_put *pu
     add_watch(t, s);
     add_accounts(t, s);
     add_fragmentation(t, s);
+    add_reclaim(t, s);
+    add_governor(t, s);
     return weft_text_end(t);
 }

@@ -15,9 +15,12 @@
 #include "ops/settle.h"
 #include "ops/text.h"
 
+struct weft_loop; /* io/loop.h */
+
 struct weft_metrics_worker {
     const struct weft_counters *counters;
-    const char *name_z; /* "0", "1", ... or "admin" */
+    const struct weft_loop *loop; /* figures only: those that may be read from anywhere */
+    const char *name_z;           /* "0", "1", ... or "admin" */
 };
 
 /* A line of the plan. */

@@ -171,7 +171,34 @@ static size_t page_owners(struct weft_text *t, const struct weft_metrics_source 
     return kept;
 }
 
-static void page_rest(struct weft_text *t, const struct weft_metrics_source *s, size_t kept)
+/* What was free for a while goes back by itself; how well that went last time. */
+static void page_return(struct weft_text *t, const struct weft_metrics_source *s, size_t kept)
+{
+    const struct weft_settle *settle = s->settle;
+    char size[SIZE_TEXT_BYTES];
+    size_t baseline = atomic_load(&settle->baseline);
+    if (settle->return_ms == 0) {
+        line(t, kept, "of the rows above is not in use now, and kept (memory.return_ms is off)");
+        return;
+    }
+    weft_text_add(
+        t,
+        "%14s  of the rows above is not in use now: what no request needs goes back "
+        "within %u ms\n%16s(memory.return_ms); the rest lies on pages with something in use\n",
+        size_text(size, kept), settle->return_ms, "");
+    if (baseline == 0)
+        return;
+    weft_text_add(t, "%14s  was the baseline, after the first load\n", size_text(size, baseline));
+    weft_text_add(t,
+                  "%14s  when it was last quiet: after %llu ms (%llu times of %llu it was not back "
+                  "in time)\n",
+                  size_text(size, atomic_load(&settle->figure)),
+                  (unsigned long long)atomic_load(&settle->took_ms),
+                  (unsigned long long)atomic_load(&settle->misses),
+                  (unsigned long long)atomic_load(&settle->checks));
+}
+
+static void page_less(struct weft_text *t, const struct weft_metrics_source *s, size_t kept)
 {
     const struct weft_reality *r = s->reality;
     char size[SIZE_TEXT_BYTES];
@@ -182,25 +209,31 @@ static void page_rest(struct weft_text *t, const struct weft_metrics_source *s, 
     if (r->residual >= 0)
         line(t, (size_t)r->residual, "are nobody's: mappings that a library or a handler made");
     else
-        line(t, (size_t)-r->residual, "less than the rows above: they changed while being read");
-    line(t, kept,
-         "of the rows above is not in use now: kept for the next request, or a page in part");
+        line(t, (size_t)-r->residual, "less than the rows above: some are booked, not counted");
+    page_return(t, s, kept);
     line(t, r->heap.present - WEFT_MIN(r->heap.present, r->heap.stats.allocated),
-         "of the heap is not in use now: malloc's to give back");
+         "of malloc's heap is not in use now: malloc's to give back (memory.profile)");
     line(t, r->process.lazy_free, "is given back lazily: counted until the kernel takes it");
     line(t, r->process.peak_rss, "was the highest resident set so far");
+}
+
+static void page_beside(struct weft_text *t, const struct weft_reality *r)
+{
+    char size[SIZE_TEXT_BYTES];
+    size_t objects = r->sample.connections * WEFT_KERNEL_CONN_BYTES;
     weft_text_add(t, "\nBESIDE IT (not in RSS)\n");
     line(t, r->process.page_tables, "page tables");
     weft_text_add(t,
-                  "%14s  kernel memory of %zu connections, estimated: %zu bytes each, and what is "
-                  "queued (%zu asked)\n",
-                  size_text(size, r->sample.connections * WEFT_KERNEL_CONN_BYTES +
-                                      weft_sample_queued(&r->sample)),
-                  r->sample.connections, WEFT_KERNEL_CONN_BYTES, r->sample.asked);
+                  "%14s  the kernel's for %zu connections, estimated: %zu bytes each, and what is "
+                  "queued\n%16s(%zu of them were asked)\n",
+                  size_text(size, objects + weft_sample_queued(&r->sample)), r->sample.connections,
+                  WEFT_KERNEL_CONN_BYTES, "", r->sample.asked);
     line(t, r->sockets.tcp_bytes, "TCP buffers of the whole system");
     if (r->in_cgroup)
         weft_text_add(t, "%14s  working set of the cgroup (version %d), all of its processes\n",
                       size_text(size, r->cgroup.working_set), r->cgroup.version);
+    weft_text_add(
+        t, "\nBy route and by place in the program: /memory/top?by=route|site&format=text\n");
 }
 
 weft_rc weft_report_page(const struct weft_metrics_source *s, weft_text_put *put, void *ctx)
@@ -208,6 +241,7 @@ weft_rc weft_report_page(const struct weft_metrics_source *s, weft_text_put *put
     struct weft_text text, *t = &text;
     weft_text_init(t, put, ctx);
     page_plan(t, s);
-    page_rest(t, s, page_owners(t, s));
+    page_less(t, s, page_owners(t, s));
+    page_beside(t, s->reality);
     return weft_text_end(t);
 }

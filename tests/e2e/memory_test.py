@@ -280,6 +280,9 @@ class Page(unittest.TestCase):
                     self.assertRegex(text, r'(?m)  %s$' % re.escape(owner['owner']))
             self.assertIn('program, libraries', text)
             self.assertLessEqual(max(map(len, text.splitlines())), 120)
+            self.assertIn('goes back within 1000 ms', text)
+        with server('--memory-return-ms', 'off') as one:
+            self.assertIn('memory.return_ms is off', page(one))
 
     def test_formats(self):
         with server() as one:
@@ -320,6 +323,30 @@ class Metrics(unittest.TestCase):
             self.assertGreater(found['weft_memory_image_bytes', None][0], 100000)
             if not weft.SANITIZED:
                 self.assertTrue(.95 <= found['weft_memory_explained_ratio', None][0] <= 1.05)
+
+
+    def test_passes_and_what_decides_them(self):
+        """shows OB-02: a peak goes back in passes, which are counted and timed"""
+        with server('--memory-return-ms', '200ms') as one:
+            conns = [one.conn() for _ in range(40)]
+            for conn in conns:
+                conn.send(weft.request('/seen/x?n=20&size=4000&ms=100'))
+            for conn in conns:
+                conn.answer()
+                conn.close()
+            self.assertTrue(weft.wait_until(lambda: one.metrics()['reclaim_bytes_total'] > 40 * 80000))
+            now = one.metrics()
+            self.assertGreater(now['reclaim_passes_total'], 0)
+            self.assertGreater(now['reclaim_pause_seconds_count'], 0)
+            self.assertGreater(now['reclaim_pause_seconds_sum'], 0)
+            buckets = [(labels['le'], value) for name, labels, value in one.samples()
+                       if name == 'weft_reclaim_pause_seconds_bucket' and labels['worker'] == '0']
+            self.assertEqual(buckets[-1][0], '+Inf')
+            self.assertEqual([value for _, value in buckets], sorted(value for _, value in buckets))
+            self.assertIn('0.001000000', dict(buckets))  # a millisecond is a border
+            for name in ('threshold_ppm', 'pause_60s_ns', 'promotion_30s_bytes_s', 'io_wait_10s_ppm',
+                         'fill_10s_ppm_s', 'throughput_decay_60s_ppm', 'predicted_ns'):
+                self.assertIn('governor_' + name, now)
 
 
 if __name__ == '__main__':

@@ -62,6 +62,7 @@ static inline weft_rc weft_chunks_reserve(struct weft_chunks *chunks, size_t cap
         return WEFT_EBUDGET;
     }
     chunks->promised += cap;
+    weft_account_promise(chunks->account, chunks->promised);
     return 0;
 }
 
@@ -69,6 +70,7 @@ static inline void weft_chunks_unreserve(struct weft_chunks *chunks, size_t cap)
 {
     weft_debug_assert(chunks->promised >= cap);
     chunks->promised -= cap;
+    weft_account_promise(chunks->account, chunks->promised);
 }
 
 /** Bytes of chunks that are touched, held or free. */

@@ -24,6 +24,7 @@ struct weft_account {
     _Atomic size_t committed; /* touched so far, not yet given back to the system */
     _Atomic size_t used;      /* booked here, beyond what `pool` says: weft_account_used() */
     _Atomic size_t peak;      /* highest of both together */
+    _Atomic size_t promised;  /* of `reserved`, to those who run now (arenas; 0 elsewhere) */
     _Atomic uint64_t refused;
     _Atomic uint64_t takes; /* times that something was taken, and given back: likewise */
     _Atomic uint64_t puts;
@@ -114,6 +115,12 @@ static inline void weft_account_unuse(struct weft_account *account, size_t bytes
     size_t now = atomic_load_explicit(&account->used, memory_order_relaxed);
     weft_debug_assert(now >= bytes);
     atomic_store_explicit(&account->used, now - bytes, memory_order_relaxed);
+}
+
+/** Book the sum of what is promised now. Owner only. */
+static inline void weft_account_promise(struct weft_account *account, size_t bytes)
+{
+    atomic_store_explicit(&account->promised, bytes, memory_order_relaxed);
 }
 
 static inline void weft_account_refuse(struct weft_account *account)

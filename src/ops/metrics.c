@@ -78,6 +78,10 @@ static uint64_t peak_of(const struct weft_metrics_source *s, uint32_t i)
 {
     return atomic_load(&s->ledger->accounts[i].peak);
 }
+static uint64_t promised_of(const struct weft_metrics_source *s, uint32_t i)
+{
+    return atomic_load(&s->ledger->accounts[i].promised);
+}
 static uint64_t refused_of(const struct weft_metrics_source *s, uint32_t i)
 {
     return atomic_load(&s->ledger->accounts[i].refused);
@@ -102,6 +106,7 @@ static const struct column {
     {"resident_bytes", "gauge", "bytes of this owner's pages in memory", resident_of},
     {"used_bytes", "gauge", "bytes in use now", used_of},
     {"peak_bytes", "gauge", "most bytes in use so far", peak_of},
+    {"promised_bytes", "gauge", "bytes promised to requests that run now", promised_of},
     {"refused_total", "counter", "requests for memory that were refused", refused_of},
     {"allocs_total", "counter", "times that something was taken", allocs_of},
     {"frees_total", "counter", "times that something was given back", frees_of},

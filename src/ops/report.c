@@ -58,11 +58,11 @@ static void json_owners(struct weft_text *t, const struct weft_metrics_source *s
             t,
             "%s\n  "
             "{\"owner\":\"%s\",\"worker\":\"%s\",\"unit\":%zu,\"reserved\":%zu,\"committed\":%zu,"
-            "\"resident\":%zu,\"used\":%zu,\"peak\":%zu,\"refused\":%llu,\"allocs\":%llu,"
-            "\"frees\":%llu}",
+            "\"resident\":%zu,\"used\":%zu,\"peak\":%zu,\"promised\":%zu,\"refused\":%llu,"
+            "\"allocs\":%llu,\"frees\":%llu}",
             i == 0 ? "" : ",", a->name_z, weft_metrics_worker_name(s, a->worker), a->unit_bytes,
             atomic_load(&a->reserved), atomic_load(&a->committed), s->reality->held[i],
-            weft_account_used(a), atomic_load(&a->peak),
+            weft_account_used(a), atomic_load(&a->peak), atomic_load(&a->promised),
             (unsigned long long)atomic_load(&a->refused), (unsigned long long)weft_account_takes(a),
             (unsigned long long)weft_account_puts(a));
     }

@@ -316,7 +316,7 @@ static void scale(struct weft_plan *plan, const struct weft_config *config,
             w->waiting /= 2;
         if (is_default(config, WEFT_PARAM_buffers_spare))
             w->spare_buffers /= 2;
-        if (is_default(config, WEFT_PARAM_connections_max) && plan->connections_max > 2048) {
+        if (is_default(config, WEFT_PARAM_connections_max) && plan->connections_max > 1024) {
             plan->connections_max /= 2;
             w->connections = plan->connections_max; /* not direct: those are never the default */
         }

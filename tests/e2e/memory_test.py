@@ -106,7 +106,7 @@ class Sides(unittest.TestCase):
             before = one.memory()['kernel']
             self.assertEqual(before['connections'], 11)  # and the one that asks
             self.assertEqual(before['sampled'], 11)
-            self.assertEqual(before['objects_estimate'], 11 * 1536)
+            self.assertEqual(before['objects_estimate'], 11 * 4096)
             for conn in conns:
                 conn.sock.setblocking(False)
                 try:

@@ -2,6 +2,7 @@
 
 Standard library only. Nothing here is timed but by the programs in C; Python sleeps meanwhile.
 """
+import http.client
 import json
 import os
 import shutil
@@ -116,15 +117,23 @@ def memory(pid):
 
 
 class Server:
-    """A server process, pinned to SERVER_CPU, killed by its own pid."""
+    """A server process, pinned to SERVER_CPU, killed by its own pid. weft's peak must not have passed
+    its plan when it ends."""
+    admin_port = None
 
-    def __init__(self, name, argv, port, env=None, pin=True, files=()):
+    def __init__(self, name, argv, port, env=None, pin=True, files=(), preexec=None):
         self.name, self.port, self.files = name, port, files
+        core = take_core(SERVER_CPU if pin else None)
+
+        def before_exec():
+            core()
+            if preexec:
+                preexec()
         self.err = tempfile.TemporaryFile()
         self.started = time.monotonic()
         self.proc = subprocess.Popen(
             argv, stdin=subprocess.DEVNULL, stdout=self.err, stderr=self.err, env=env,
-            preexec_fn=take_core(SERVER_CPU if pin else None))
+            preexec_fn=before_exec)
         self.pid = self.proc.pid
 
     def errors(self):
@@ -144,7 +153,24 @@ class Server:
                 time.sleep(step)
         raise BenchError(f"{self.name} does not listen on {self.port}: {self.errors()}")
 
+    def check_peak(self):
+        """Peak <= plan, in every run; where the admin listener does not answer, nothing is said."""
+        try:
+            plan = json.loads(admin(self, "/memory")[1])["plan"]
+            peak = fields_kb(f"/proc/{self.pid}/status")["VmHWM"] * 1024
+        except (OSError, ValueError, KeyError, BenchError):
+            return
+        if peak > plan:
+            raise BenchError(f"{self.name}: {peak:,} bytes at its peak, the plan said {plan:,}")
+
     def stop(self):
+        try:
+            if self.admin_port and self.proc.poll() is None:
+                self.check_peak()
+        finally:
+            self.end()
+
+    def end(self):
         if self.proc.poll() is None:
             self.proc.send_signal(signal.SIGTERM)
             try:
@@ -206,12 +232,12 @@ def nginx(port, conns=4096):
     return Server("nginx", argv, port, files=(folder,))
 
 
-def weft(binary, engine, port, workers=1, extra=(), env=None, pin=True):
+def weft(binary, engine, port, workers=1, extra=(), env=None, pin=True, preexec=None):
     """weft demo on one engine; the admin listener's port is in admin_port."""
     admin_port = free_port()
     argv = [binary, "demo", "--host", "127.0.0.1", "--port", str(port), "--admin-port",
             str(admin_port), "--workers", str(workers), "--engine", engine, *extra]
-    server = Server(f"weft {engine}", argv, port, env=env, pin=pin)
+    server = Server(f"weft {engine}", argv, port, env=env, pin=pin, preexec=preexec)
     server.admin_port = admin_port
     return server
 
@@ -236,6 +262,19 @@ def fetch(port, path, timeout=5):
             if not got:
                 raise BenchError(f"{path} on port {port}: closed after {data!r}")
             data += got
+
+
+def admin(server, path):
+    """(status, body) of the admin listener, however it is framed."""
+    conn = http.client.HTTPConnection("127.0.0.1", server.admin_port, timeout=5)
+    try:
+        conn.request("GET", path)
+        answer = conn.getresponse()
+        return answer.status, answer.read().decode()
+    except http.client.HTTPException as e:
+        raise BenchError(f"{path} of the admin listener: {e!r}") from e
+    finally:
+        conn.close()
 
 
 def run_json(argv, timeout):

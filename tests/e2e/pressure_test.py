@@ -14,7 +14,7 @@ LIMIT_MB = 256 if weft.SANITIZED else 64
 
 def start(*flags):
     return weft.Server('--workers', '1', '--memory-limit', '%dM' % LIMIT_MB, *flags, binary=HOARD,
-                       command='serve')
+                       command='serve', planned=False)
 
 
 class Pressure(unittest.TestCase):

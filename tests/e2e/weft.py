@@ -333,10 +333,13 @@ SAMPLE = re.compile(r'([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{([^}]*)\})? (\S+)\Z')
 
 
 class Server:
-    """A running weft. Flags come behind `demo --port 0 --admin-port 0 --engine E`."""
+    """A running weft. Flags come behind `demo --port 0 --admin-port 0 --engine E`.
+    planned  at its end its peak must not have passed its plan; False for a program that takes memory
+             that the plan cannot know of"""
 
     def __init__(self, *flags, env=None, preexec=None, ready=True, engine=ENGINE, command='demo',
-                 binary=BIN):
+                 binary=BIN, planned=True):
+        self.planned = planned and not SANITIZED
         self.scratch = tempfile.TemporaryDirectory(prefix='weft-server.')
         self.output_path = os.path.join(self.scratch.name, 'output')
         self.args = [binary, command, '--port', '0', '--admin-port', '0', '--engine', engine,
@@ -413,9 +416,21 @@ class Server:
         except subprocess.TimeoutExpired:
             raise AssertionError('still running after %d s: %s' % (seconds, self.output())) from None
 
+    def check_peak(self):
+        """The slogan: what the plan printed before the start held while it ran. Where the admin listener
+        does not answer, nothing is said."""
+        try:
+            plan, peak = self.memory()['plan'], self.status('VmHWM')
+        except (OSError, KeyError, Closed):
+            return
+        if peak > plan:
+            raise AssertionError('at its peak %d bytes were resident, the plan said %d' % (peak, plan))
+
     def stop(self, code=0, seconds=15):
         """SIGTERM; the exit code must be this one, and no sanitizer may have said anything."""
         try:
+            if self.process.poll() is None and self.planned and self.admin_port:
+                self.check_peak()
             if self.process.poll() is None:
                 self.signal(signal.SIGTERM)
             found = self.wait_exit(seconds)

@@ -16,8 +16,10 @@ import heap
 import idle
 import lib
 import limit
+import limit64
 
-PARTS = {"limit": limit, "idle": idle, "heap": heap, "footprint": footprint, "admin": admin}
+PARTS = {"limit": limit, "idle": idle, "heap": heap, "footprint": footprint, "admin": admin,
+         "limit64": limit64}
 QUICK = {"rounds": 3, "ms": 300, "requests": 100000}
 
 

@@ -16,8 +16,8 @@
 #include "mem/textfile.h"
 
 /* What the kernel itself takes for an accepted connection, without a byte queued: socket, file,
- * directory entry. Measured as what a cgroup is charged for it (tests/mem/plan_test.py): 3,864 bytes
- * where sockets are charged, as version 2 does; 1,488 where they are not. */
+ * directory entry. Measured as what a cgroup is charged for it (tests/mem/plan_test.py): 3,864
+ * bytes where sockets are charged, as version 2 does; 1,488 where they are not. */
 #define WEFT_KERNEL_CONN_BYTES ((size_t)4096)
 
 struct weft_socket_sample {

@@ -10,6 +10,7 @@
  */
 #include "bench.h"
 #include "http/message.h"
+#include "http/service.h"
 #include "mem/arena.h"
 #include "mem/objects.h"
 #include "mem/pool.h"
@@ -34,6 +35,7 @@ struct bench {
     struct weft_arena arena;
     struct weft_loop loop;
     weft_req rq;
+    struct weft_service service; /* for its books of who allocates */
     void *held[BATCH];
     uint32_t indexes[BATCH];
     void **live; /* LIVE objects or handles */
@@ -275,12 +277,13 @@ static uint64_t builder_hint(struct bench *b)
     uint64_t failures = 0;
     weft_builder builder;
     weft_str text;
+    weft_mark_point mark = weft_mark(&b->rq);
     failures += weft_builder_begin(&b->rq, &builder, PIECES * piece.len) != WEFT_OK;
     for (int i = 0; i < PIECES; i++)
         weft_builder_add(&builder, piece);
     failures += weft_builder_text(&builder, &text) != WEFT_OK;
     touch(builder.start);
-    weft_arena_reset(&b->rq.arena);
+    weft_rewind(&b->rq, mark);
     return failures;
 }
 
@@ -365,11 +368,14 @@ static void set_up(struct bench *b, const char *name_z)
     must(weft_pool_init(&b->pool, account, SLOT_BYTES, BATCH));
     must(weft_account_open(&b->ledger, "arenas", 0, &arenas));
     must(weft_chunks_init(&b->chunks, arenas, 8 << 20));
+    must(weft_usage_init(&b->service.usage, 0));
     b->rq.loop = &b->loop;
+    b->rq.service = &b->service;
+    b->rq.usage = b->service.usage.routes;
     weft_arena_init(&b->arena, &b->chunks, 4 << 20);
     weft_arena_init(&b->rq.arena, &b->chunks, 4 << 20);
     b->random = 88172645463325252u;
-    for (int i = 0; i < MIXED; i++) /* 16 bytes to 4 KiB, small ones more often */
+    for (int i = 0; i < MIXED; i++) /* 16 bytes to 2 KiB, small ones more often */
         b->sizes[i] = (uint16_t)((16u << random_of(b) % 8) + random_of(b) % 16);
     if (strstr(name_z, "live") == NULL)
         return;

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """run.py - all figures of the bench, or some, as tables and one JSON; `./dev bench` calls it.
 
-usage: run.py [limit|idle|heap|footprint|admin|route|all]... [--weft build/weft] [--json FILE]
+usage: run.py [alloc|limit|idle|heap|footprint|admin|route|all]... [--weft build/weft] [--json FILE]
               [--quick] and the options of the parts (limit.py --help ...)
 """
 import argparse
@@ -11,6 +11,7 @@ import sys
 import tempfile
 
 import admin
+import alloc
 import footprint
 import heap
 import idle
@@ -18,9 +19,9 @@ import lib
 import limit
 import limit64
 
-PARTS = {"limit": limit, "idle": idle, "heap": heap, "footprint": footprint, "admin": admin,
-         "limit64": limit64}
-QUICK = {"rounds": 3, "ms": 300, "requests": 100000}
+PARTS = {"alloc": alloc, "limit": limit, "idle": idle, "heap": heap, "footprint": footprint,
+         "admin": admin, "limit64": limit64}
+QUICK = {"rounds": 3, "alloc_rounds": 3, "ms": 300, "requests": 100000}
 
 
 def run_route():

@@ -43,6 +43,16 @@ class IdleConnections(weft.Case):
         for conn in conns:
             conn.close()
         self.assertTrue(self.server.all_closed())
+        self.assertTrue(weft.wait_until(self.table_is_back, 3.0), self.table())
+
+    def table(self):
+        """The account of the public worker's connection table."""
+        return next(owner for owner in self.server.memory()['owners']
+                    if owner['owner'] == 'connections' and str(owner['worker']) == '0')
+
+    def table_is_back(self):
+        """Pages of the table that no connection is on any more have been given back."""
+        return self.table()['committed'] <= 2 * 4096  # a page in use, and the pages' books
 
     def test_peak_is_below_the_plan(self):
         """shows GB-01: what was printed before the start holds while it runs."""
@@ -53,6 +63,27 @@ class IdleConnections(weft.Case):
         self.assertLessEqual(ledger['plan'], ledger['limit'])
         for owner in ledger['owners']:
             self.assertLessEqual(owner['peak'], owner['reserved'], owner['owner'])
+
+
+class DirectDescriptors(IdleConnections):
+    """The same without a descriptor per connection: what a million on one machine have."""
+
+    @classmethod
+    def setUpClass(cls):
+        if weft.ENGINE != 'uring':
+            raise unittest.SkipTest('epoll has none')
+        cls.flags = ('--workers', '1', '--descriptors', 'direct')
+        super().setUpClass()
+
+    def test_the_process_has_few(self):
+        """shows HC-14: none of the descriptors of the process is a connection's."""
+        before = self.server.descriptors()
+        conns = []
+        self.fill(conns, FEW)
+        self.assertLess(self.server.descriptors(), before + 10)
+        for conn in conns:
+            conn.close()
+        self.assertTrue(self.server.all_closed())
 
 
 if __name__ == '__main__':

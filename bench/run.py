@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """run.py - all figures of the bench, or some, as tables and one JSON; `./dev bench` calls it.
 
-usage: run.py [alloc|limit|idle|heap|footprint|admin|route|million|all]... [--weft build/weft]
+usage: run.py [alloc|limit|idle|heap|footprint|admin|history|route|million|all]... [--weft build/weft]
               [--json FILE] [--quick] and the options of the parts (limit.py --help ...)
 million takes 10 GB and minutes: all does not mean it.
 """
@@ -15,6 +15,7 @@ import admin
 import alloc
 import footprint
 import heap
+import history
 import idle
 import lib
 import limit
@@ -22,7 +23,7 @@ import limit64
 import million
 
 PARTS = {"alloc": alloc, "limit": limit, "idle": idle, "heap": heap, "footprint": footprint,
-         "admin": admin, "limit64": limit64, "million": million}
+         "admin": admin, "history": history, "limit64": limit64, "million": million}
 BY_NAME_ONLY = {"million"}
 QUICK = {"rounds": 3, "alloc_rounds": 3, "ms": 300, "requests": 100000}
 

@@ -209,15 +209,9 @@ size_t weft_chunk_bytes(uint32_t class)
     return chunk_bytes[class];
 }
 
-size_t weft_arena_chain_bytes(uint32_t first_class, size_t bytes, uint32_t *out_grown)
+uint32_t weft_arena_next_class(uint32_t first_class, size_t held)
 {
-    size_t held = 0;
-    *out_grown = 0;
-    while (held < bytes) {
-        *out_grown += held > 0;
-        held += chunk_bytes[grown_class(held == 0 ? first_class : 0, held, 0)];
-    }
-    return held;
+    return (uint32_t)grown_class(held == 0 ? first_class : 0, held, 0);
 }
 
 size_t weft_arena_peak(const struct weft_arena *arena)

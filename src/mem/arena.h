@@ -117,11 +117,9 @@ size_t weft_arena_peak(const struct weft_arena *arena);
 /** Bytes of one chunk of a class. */
 size_t weft_chunk_bytes(uint32_t class);
 
-/** What an arena holds that needs so many bytes, in small pieces, when its first chunk is of that
- *  class.
- *  out_grown  chunks after the first
- *  returns    0 for 0 bytes */
-size_t weft_arena_chain_bytes(uint32_t first_class, size_t bytes, uint32_t *out_grown);
+/** The class of the chunk that an arena takes next, for a small piece, when it holds so many bytes.
+ *  first_class  of its first chunk */
+uint32_t weft_arena_next_class(uint32_t first_class, size_t held);
 
 struct weft_arena_mark weft_arena_mark(const struct weft_arena *arena);
 

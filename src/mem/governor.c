@@ -34,7 +34,7 @@ const struct weft_governor_options weft_governor_defaults = {
     .hysteresis = 0.05,
     .gap_ns = 350 * (uint64_t)WEFT_NS_PER_MS,
     .step_bytes_min = WEFT_PAGE_BYTES,
-    .step_bytes_max = (size_t)4 << 20,
+    .step_bytes_max = (size_t)1 << 20, /* page by page, 2 us each, that is half of the target */
     .prior_fixed_ns = 5000,
     .prior_byte_ns = 0.1, /* 400 ns a page; measured here: 2 us and 0.07 to 0.1 */
 };
@@ -261,7 +261,8 @@ void weft_governor_step(struct weft_governor *governor, uint64_t now_ns, uint64_
     }
     size_t committed = governor->last.committed_bytes;
     governor->last.committed_bytes = committed - WEFT_MIN(committed, bytes);
-    learn_cost(&governor->cost, (double)bytes, (double)pause_ns);
+    if (bytes >= WEFT_PAGE_BYTES) /* less was looked at, not given back */
+        learn_cost(&governor->cost, (double)bytes, (double)pause_ns);
     weft_window_add(&governor->pauses, now_ns, (int64_t)pause_ns);
     count(governor, WEFT_GOVERNOR_steps_total, 1);
     count(governor, WEFT_GOVERNOR_returned_bytes_total, bytes);

@@ -114,7 +114,8 @@ void weft_governor_sample(struct weft_governor *governor, uint64_t now_ns,
 bool weft_governor_due(struct weft_governor *governor, uint64_t now_ns, double free_share);
 
 /** A step is done. Steps of a pass that somebody else started may be told too.
- *  bytes  given back; 0: nothing was left, the pass is over */
+ *  bytes  given back; less than a page: it was only looked; 0: nothing was left, the pass is over
+ */
 void weft_governor_step(struct weft_governor *governor, uint64_t now_ns, uint64_t pause_ns,
                         size_t bytes);
 

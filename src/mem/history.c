@@ -13,7 +13,7 @@
 #define LEAST_BYTES   64 /* of the second bucket */
 #define SUB_BITS      5
 #define SUB_COUNT     (1u << SUB_BITS)
-#define GROWN_BYTES   ((double)16384)
+#define GROWN_BYTES   65536 /* fewer outgrow, for little: bench/history with 32 to 128 KiB */
 #define PREDICT_EVERY 1024u
 
 _Static_assert(3 + 20 * SUB_COUNT == WEFT_HISTORY_BUCKETS, "20 powers of two");
@@ -37,6 +37,121 @@ static uint64_t bucket_end(uint32_t bucket)
         return bucket * LEAST_BYTES;
     uint32_t power = (bucket - 2) / SUB_COUNT, sub = (bucket - 2) % SUB_COUNT;
     return (uint64_t)(SUB_COUNT + sub + 1) << (power + 6 - SUB_BITS);
+}
+
+static void store16(_Atomic uint16_t *to, uint32_t value)
+{
+    atomic_store_explicit(to, (uint16_t)value, memory_order_relaxed);
+}
+
+static uint32_t load16(const _Atomic uint16_t *from)
+{
+    return atomic_load_explicit(from, memory_order_relaxed);
+}
+
+/* ---- sums ---- */
+
+void weft_history_sum_add(struct weft_history_sum *sum, const struct weft_history *history)
+{
+    uint64_t peak = atomic_load_explicit(&history->peak, memory_order_relaxed);
+    sum->seen += atomic_load_explicit(&history->seen, memory_order_relaxed);
+    sum->peak = WEFT_MAX(sum->peak, peak);
+    for (size_t i = 0; i < WEFT_HISTORY_BUCKETS; i++) {
+        uint32_t count = load16(&history->counts[0][i]) + load16(&history->counts[1][i]);
+        sum->counts[i] += count;
+        sum->total += count;
+    }
+}
+
+uint64_t weft_history_quantile(const struct weft_history_sum *sum, double share)
+{
+    double rank = share * (double)sum->total;
+    uint64_t run = 0;
+    for (uint32_t i = 0; i < WEFT_HISTORY_BUCKETS; i++) {
+        run += sum->counts[i];
+        if (sum->counts[i] > 0 && (double)run >= rank)
+            return i == WEFT_HISTORY_BUCKETS - 1 ? sum->peak : WEFT_MIN(bucket_end(i), sum->peak);
+    }
+    return 0;
+}
+
+/* What a request holds whose first chunk is of one class, and what growing is worth besides. */
+struct chain {
+    size_t held;
+    size_t cost;
+    uint64_t sum; /* of the costs of all requests */
+};
+
+static void extend(struct chain *chain, uint32_t class, uint64_t bytes)
+{
+    while (chain->held < bytes) {
+        size_t more = weft_chunk_bytes(weft_arena_next_class(class, chain->held));
+        chain->cost += more + (chain->held > 0 ? GROWN_BYTES : 0);
+        chain->held += more;
+    }
+}
+
+/* From bucket to bucket chains only get longer: one pass for all classes. */
+static uint32_t cheapest_class(const struct weft_history_sum *sum)
+{
+    struct chain chains[WEFT_CHUNK_CLASSES] = {0};
+    uint32_t best = 0;
+    for (uint32_t i = 1; i < WEFT_HISTORY_BUCKETS; i++) {
+        if (sum->counts[i] == 0)
+            continue;
+        for (uint32_t class = 0; class < WEFT_CHUNK_CLASSES; class ++) {
+            extend(&chains[class], class, bucket_end(i));
+            chains[class].sum += sum->counts[i] * (uint64_t)chains[class].cost;
+        }
+    }
+    for (uint32_t class = 1; class < WEFT_CHUNK_CLASSES; class ++)
+        if (chains[class].sum < chains[best].sum)
+            best = class;
+    return best;
+}
+
+static uint32_t first_class(const struct weft_history_sum *sum)
+{
+    return sum->total < WEFT_HISTORY_SEEN_MIN ? 0 : cheapest_class(sum);
+}
+
+void weft_history_predict(const struct weft_history_sum *sum, struct weft_history_prediction *out)
+{
+    *out = (struct weft_history_prediction){
+        .p50 = weft_history_quantile(sum, 0.5),
+        .p99 = weft_history_quantile(sum, 0.99),
+        .p999 = weft_history_quantile(sum, 0.999),
+    };
+    if (sum->total < WEFT_HISTORY_SEEN_MIN)
+        return;
+    out->first_class = first_class(sum);
+    if (out->p99 <= WEFT_HISTORY_STACK_BYTES)
+        out->strategy = WEFT_HISTORY_STACK;
+    else if (out->p99 > weft_chunk_bytes(WEFT_CHUNK_CLASSES - 1))
+        out->strategy = WEFT_HISTORY_MAPPING;
+    else if (out->p99 <= weft_chunk_bytes(out->first_class))
+        out->strategy = WEFT_HISTORY_POOL;
+    else
+        out->strategy = WEFT_HISTORY_ARENA;
+}
+
+const char *weft_history_strategy_name(enum weft_history_strategy strategy)
+{
+    static const char *const names[] = {"unknown", "stack", "pool", "arena", "mapping"};
+    return names[strategy];
+}
+
+size_t weft_history_propose(const struct weft_history_sum *sum)
+{
+    struct weft_history_prediction prediction;
+    size_t held = 0;
+    weft_history_predict(sum, &prediction);
+    if (prediction.strategy == WEFT_HISTORY_UNKNOWN)
+        return 0;
+    do
+        held += weft_chunk_bytes(weft_arena_next_class(prediction.first_class, held));
+    while (held < prediction.p999 + prediction.p999 / 4);
+    return held;
 }
 
 /* ---- a worker's histories ---- */
@@ -80,16 +195,6 @@ void weft_histories_fini(struct weft_histories *histories)
     *histories = (struct weft_histories){0};
 }
 
-static void store16(_Atomic uint16_t *to, uint32_t value)
-{
-    atomic_store_explicit(to, (uint16_t)value, memory_order_relaxed);
-}
-
-static uint32_t load16(const _Atomic uint16_t *from)
-{
-    return atomic_load_explicit(from, memory_order_relaxed);
-}
-
 /* Mapped memory costs nothing until a route is first asked for. */
 static WEFT_COLD void book(struct weft_histories *histories, size_t bytes)
 {
@@ -109,11 +214,10 @@ static void turn_window(struct weft_history *history)
 
 static void predict_again(struct weft_histories *histories, struct weft_history *history)
 {
-    struct weft_history_prediction prediction;
     *histories->scratch = (struct weft_history_sum){0};
     weft_history_sum_add(histories->scratch, history);
-    weft_history_predict(histories->scratch, &prediction);
-    atomic_store_explicit(&history->first_class, prediction.first_class, memory_order_relaxed);
+    atomic_store_explicit(&history->first_class, first_class(histories->scratch),
+                          memory_order_relaxed);
     history->until_predict = histories->scratch->total < PREDICT_EVERY ? 64 : PREDICT_EVERY;
 }
 
@@ -124,7 +228,7 @@ void weft_histories_add(struct weft_histories *histories, uint32_t route, size_t
     struct weft_history *history = &histories->of[route];
     uint64_t seen = atomic_load_explicit(&history->seen, memory_order_relaxed);
     if (WEFT_UNLIKELY(history->left == 0)) {
-        if (seen == 0)
+        if (history->until_predict == 0) /* neither seeded nor asked for before */
             book(histories, sizeof(*history));
         turn_window(history);
     }
@@ -162,104 +266,10 @@ void weft_histories_seed(struct weft_histories *histories, uint32_t route,
         store16(&history->counts[history->now ^ 1][i], (uint32_t)(until - given));
         given = until;
     }
-    struct weft_history_prediction prediction;
-    weft_history_predict(sum, &prediction);
-    atomic_store_explicit(&history->first_class, prediction.first_class, memory_order_relaxed);
+    atomic_store_explicit(&history->first_class, first_class(sum), memory_order_relaxed);
     atomic_store_explicit(&history->seen, part_of(sum->seen, part, parts), memory_order_relaxed);
     atomic_store_explicit(&history->peak, sum->peak, memory_order_relaxed);
     history->until_predict = PREDICT_EVERY;
-}
-
-/* ---- sums ---- */
-
-void weft_history_sum_add(struct weft_history_sum *sum, const struct weft_history *history)
-{
-    uint64_t peak = atomic_load_explicit(&history->peak, memory_order_relaxed);
-    sum->seen += atomic_load_explicit(&history->seen, memory_order_relaxed);
-    sum->peak = WEFT_MAX(sum->peak, peak);
-    for (size_t i = 0; i < WEFT_HISTORY_BUCKETS; i++) {
-        uint32_t count = load16(&history->counts[0][i]) + load16(&history->counts[1][i]);
-        sum->counts[i] += count;
-        sum->total += count;
-    }
-}
-
-uint64_t weft_history_quantile(const struct weft_history_sum *sum, double share)
-{
-    double rank = share * (double)sum->total;
-    uint64_t run = 0;
-    for (uint32_t i = 0; i < WEFT_HISTORY_BUCKETS; i++) {
-        run += sum->counts[i];
-        if (sum->counts[i] > 0 && (double)run >= rank)
-            return i == WEFT_HISTORY_BUCKETS - 1 ? sum->peak : WEFT_MIN(bucket_end(i), sum->peak);
-    }
-    return 0;
-}
-
-/* Bytes that a request holds on average when its first chunk is of that class, and what growing
- * is worth besides. */
-static double cost_of(const struct weft_history_sum *sum, uint32_t class)
-{
-    double bytes = 0;
-    for (uint32_t i = 1; i < WEFT_HISTORY_BUCKETS; i++) {
-        uint32_t grown = 0;
-        if (sum->counts[i] == 0)
-            continue;
-        size_t held = weft_arena_chain_bytes(class, bucket_end(i), &grown);
-        bytes += (double)sum->counts[i] * ((double)held + grown * GROWN_BYTES);
-    }
-    return bytes;
-}
-
-static uint32_t cheapest_class(const struct weft_history_sum *sum)
-{
-    uint32_t best = 0;
-    double least = cost_of(sum, 0);
-    for (uint32_t class = 1; class < WEFT_CHUNK_CLASSES; class ++) {
-        double cost = cost_of(sum, class);
-        if (cost < least) {
-            least = cost;
-            best = class;
-        }
-    }
-    return best;
-}
-
-void weft_history_predict(const struct weft_history_sum *sum, struct weft_history_prediction *out)
-{
-    *out = (struct weft_history_prediction){
-        .p50 = weft_history_quantile(sum, 0.5),
-        .p99 = weft_history_quantile(sum, 0.99),
-        .p999 = weft_history_quantile(sum, 0.999),
-    };
-    if (sum->total < WEFT_HISTORY_SEEN_MIN)
-        return;
-    out->first_class = cheapest_class(sum);
-    if (out->p99 <= WEFT_HISTORY_STACK_BYTES)
-        out->strategy = WEFT_HISTORY_STACK;
-    else if (out->p99 > weft_chunk_bytes(WEFT_CHUNK_CLASSES - 1))
-        out->strategy = WEFT_HISTORY_MAPPING;
-    else if (out->p99 <= weft_chunk_bytes(out->first_class))
-        out->strategy = WEFT_HISTORY_POOL;
-    else
-        out->strategy = WEFT_HISTORY_ARENA;
-}
-
-const char *weft_history_strategy_name(enum weft_history_strategy strategy)
-{
-    static const char *const names[] = {"unknown", "stack", "pool", "arena", "mapping"};
-    return names[strategy];
-}
-
-size_t weft_history_propose(const struct weft_history_sum *sum)
-{
-    struct weft_history_prediction prediction;
-    uint32_t grown = 0;
-    weft_history_predict(sum, &prediction);
-    if (prediction.strategy == WEFT_HISTORY_UNKNOWN)
-        return 0;
-    uint64_t bytes = prediction.p999 + prediction.p999 / 4;
-    return weft_arena_chain_bytes(prediction.first_class, WEFT_MAX(bytes, (uint64_t)1), &grown);
 }
 
 /* ---- text ---- */

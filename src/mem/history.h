@@ -1,11 +1,11 @@
 /* history.h - what a route's requests needed, so that the next one starts with the right chunk.
  *
- * Per route and worker a histogram of bytes over the last 8,192 to 16,384 requests. Buckets grow by
+ * Per route and worker a histogram of bytes over the last 4,096 to 8,192 requests. Buckets grow by
  * a 32nd of a power of two (3.1 % at most), so a quantile is at most that much above the true one
  * and never below it. Why not an online estimator such as P2: it follows one quantile, forgets
  * nothing, cannot be merged over workers, and errs by an unknown amount where two kinds of requests
  * share a route. Here the error is a property of the table, and two windows take turns: what is
- * older than both is gone, so a load that shifts is followed within 16,384 requests.
+ * older than both is gone, so a load that shifts is followed within 8,192 requests.
  *
  * Lifetime: worker. A sum is whoever asks's.
  * Threads:  histories: written by the owner worker only; weft_history_sum_add() from any.
@@ -20,7 +20,7 @@
 
 #define WEFT_HISTORY_ROUTES_MAX  256u /* routes beyond these have none */
 #define WEFT_HISTORY_BUCKETS     643 /* none; up to 64 bytes; 20 powers of two up to 64 MiB; more */
-#define WEFT_HISTORY_WINDOW      8192u
+#define WEFT_HISTORY_WINDOW      4096u
 #define WEFT_HISTORY_SEEN_MIN    64u    /* fewer requests predict nothing */
 #define WEFT_HISTORY_STACK_BYTES 1024u  /* what a handler may well keep on its stack */
 #define WEFT_HISTORY_LINE_BYTES  16384u /* longest line of text of a history */
@@ -78,7 +78,7 @@ void weft_histories_fini(struct weft_histories *histories);
 /** A request of that route is over.
  *  route  one that has no history is ignored
  *  bytes  what it needed: weft_arena_peak()
- *  cost   about 3 ns; every 1,024th time (every 64th at first) a prediction, about 6 us */
+ *  cost   7 ns, what every 1,024th (at first every 64th) costs included: 2 us (bench/history) */
 void weft_histories_add(struct weft_histories *histories, uint32_t route, size_t bytes);
 
 /** The class of a request's first chunk; 0 for a route without history. */

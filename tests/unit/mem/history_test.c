@@ -55,7 +55,7 @@ static size_t lognormal(double median, double sigma)
 static void forget(uint32_t route)
 {
     struct weft_history *history = &histories.of[route];
-    if (history->seen > 0) {
+    if (history->until_predict > 0) {
         weft_account_commit(account, -(ptrdiff_t)sizeof(*history));
         weft_account_unuse(account, sizeof(*history));
         histories.touched -= sizeof(*history);

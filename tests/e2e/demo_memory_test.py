@@ -86,6 +86,26 @@ class Burst(weft.Case):
             self.assertLess(self.server.status('VmHWM'), 160 * MB)
 
 
+class Stack(weft.Case):
+    """shows MC-07: a buffer on the stack, nothing of the arena, nothing of the heap"""
+    flags = ('--memory-receipt', 'on')
+
+    def test_efficient(self):
+        for name in ('Ada', 'x' * 900):
+            answer = self.get('/efficient?name=' + name)
+            self.assertEqual((answer.status, answer.body),
+                             (200, b'Hello %s from memory-efficient handler!' % name.encode()))
+        self.assertEqual(self.get('/efficient?name=' + 'x' * 1000).status, 413)
+        for target in ('/efficient', '/efficient?name=Ada'):
+            self.assertIn('arena=0 held=0 peak=0', self.timing(target))
+        self.assertNotIn('arena=0 ', self.timing('/user/7'))
+        self.assertEqual(sum(owner['peak'] for owner in owners(self.server, 'heap')), 0)
+
+    def timing(self, target):
+        answer = self.get(target)
+        return answer.get('Server-Timing') or dict(answer.trailers).get('Server-Timing', '')
+
+
 class Pool(weft.Case):
     def test_both_ways_are_right(self):
         for way in ('on', 'off'):

@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 """run.py - all figures of the bench, or some, as tables and one JSON; `./dev bench` calls it.
 
-usage: run.py [alloc|limit|idle|heap|footprint|admin|history|route|million|all]... [--weft build/weft]
-              [--json FILE] [--quick] and the options of the parts (limit.py --help ...)
-million takes 10 GB and minutes: all does not mean it.
+usage: run.py [limit|idle|heap|footprint|admin|route|memory|all]... [--weft build/weft] [--json FILE]
+              [--quick] and the options of the parts (limit.py --help ...)
+
+`memory` is a group: alloc, burst, history, million, limit64, soak, stress; each is a name too. Without
+a name everything but that group, which takes an hour; `all` is both, but for million: 10 GB.
 """
 import argparse
 import os
@@ -13,6 +15,7 @@ import tempfile
 
 import admin
 import alloc
+import burst
 import footprint
 import heap
 import history
@@ -23,8 +26,9 @@ import limit64
 import million
 
 PARTS = {"alloc": alloc, "limit": limit, "idle": idle, "heap": heap, "footprint": footprint,
-         "admin": admin, "history": history, "limit64": limit64, "million": million}
-BY_NAME_ONLY = {"million"}
+         "admin": admin, "burst": burst,
+         "history": history, "limit64": limit64, "million": million}
+BY_NAME_ONLY = {"million"}  # or as one of memory
 QUICK = {"rounds": 3, "alloc_rounds": 3, "ms": 300, "requests": 100000}
 
 
@@ -43,10 +47,52 @@ def run_route():
         return lib.read_json(out) if os.path.exists(out) else None
 
 
+# The parts of `memory`. One that is not among PARTS is a script of its own.
+MEMORY = ("alloc", "burst", "history", "million", "limit64", "soak", "stress")
+MEMORY_SECONDS = 3600  # for each such script
+
+
+def run_script(part, args):
+    """A script beside this one, in a process of its own; None where it is absent."""
+    path = os.path.join(lib.HERE, part + ".py")
+    if not os.path.exists(path):
+        print(f"\n{part}: bench/{part}.py is not there")
+        return None
+    if not args.weft:
+        raise lib.BenchError(f"{part} needs --weft")
+    with tempfile.TemporaryDirectory(prefix="weft-bench-") as folder:
+        out = os.path.join(folder, part + ".json")
+        sys.stdout.flush()
+        done = subprocess.run([sys.executable, path, "--weft", args.weft, "--json", out],
+                              timeout=MEMORY_SECONDS, check=False)
+        if done.returncode != 0:
+            raise lib.BenchError(f"{part}.py ended with {done.returncode}")
+        return lib.read_json(out) if os.path.exists(out) else None
+
+
+def run_part(part, args):
+    if part == "route":
+        return run_route()
+    return PARTS[part].run(args) if part in PARTS else run_script(part, args)
+
+
+def chosen_parts(names, parser):
+    """The parts that the words on the command line stand for, each once."""
+    usual = [part for part in PARTS if part not in MEMORY] + ["route"]
+    memory = list(MEMORY)
+    groups = {"all": usual + [part for part in memory if part not in BY_NAME_ONLY], "memory": memory}
+    found = []
+    for name in names or usual:
+        if name not in usual and name not in MEMORY and name not in groups:
+            parser.error(f"no part {name}: {', '.join([*usual, *MEMORY, *groups])}")
+        found += groups.get(name, [name])
+    return list(dict.fromkeys(found))
+
+
 def parse():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("parts", nargs="*", metavar="part",
-                        help=f"{', '.join(PARTS)}, route or all (default)")
+                        help=f"{', '.join(dict.fromkeys([*PARTS, *MEMORY]))}, route, memory, all")
     default = os.path.join(lib.HERE, "..", "build", "weft")
     parser.add_argument("--weft", default=os.path.abspath(default), help="the weft binary")
     parser.add_argument("--json", help="write all figures there")
@@ -55,12 +101,7 @@ def parse():
         part.add_arguments(parser)
     parser.set_defaults(port=None, pid=None)
     args = parser.parse_args()
-    known = [*PARTS, "route"]
-    usual = [part for part in known if part not in BY_NAME_ONLY]
-    args.parts = usual if not args.parts or "all" in args.parts else args.parts
-    for part in args.parts:
-        if part not in known:
-            parser.error(f"no part {part}: {', '.join(known)}, all")
+    args.parts = chosen_parts(args.parts, parser)
     if args.quick:
         vars(args).update(QUICK)
     if not os.access(args.weft, os.X_OK):
@@ -74,7 +115,7 @@ def main():
     result, failed = {"machine": lib.machine()}, []
     for part in args.parts:
         try:
-            result[part] = run_route() if part == "route" else PARTS[part].run(args)
+            result[part] = run_part(part, args)
         except (lib.BenchError, OSError, subprocess.SubprocessError) as e:
             print(f"\n{part}: {e}")
             failed.append(part)

@@ -74,6 +74,8 @@ static weft_rc run(weft_req *rq, size_t total, uint64_t hold_ms, bool heap)
         WEFT_TRY(use_heap(burst, total));
     WEFT_TRY(build(burst, total));
     WEFT_TRY(weft_sleep_ms(rq, hold_ms));
+    if (heap)
+        free_all(burst); /* what is still there after the answer is the allocator's, not ours */
     weft_str text = weft_format(rq, "%zu bytes in %zu objects, %s\n", burst->bytes, burst->count,
                                 heap ? "malloc" : "arena");
     return text.ptr == NULL ? WEFT_ENOMEM : weft_text(rq, 200, text);

@@ -119,7 +119,11 @@ static weft_rc open_histories(struct weft_server *server, struct weft_worker *wo
 {
     struct weft_account *account = NULL;
     WEFT_TRY(weft_account_open(&server->ledger, "history", worker->index, &account));
-    return weft_histories_init(&worker->service.histories, account, server->app->route_count);
+    struct weft_histories *histories = &worker->service.histories;
+    WEFT_TRY(weft_histories_init(histories, account, server->app->route_count));
+    if (server->app->config.memory_prefault)
+        weft_histories_prefault(histories);
+    return 0;
 }
 
 /* Small tables that are touched soon and stay: booked whole. */

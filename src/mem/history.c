@@ -184,6 +184,26 @@ weft_rc weft_histories_init(struct weft_histories *histories, struct weft_accoun
     return 0;
 }
 
+/* Mapped memory costs nothing until a route is first asked for, and the scratch with the first. */
+static WEFT_COLD void book(struct weft_histories *histories, size_t bytes)
+{
+    if (histories->touched == 0)
+        bytes += sizeof(struct weft_history_sum);
+    bytes = WEFT_MIN(bytes, weft_histories_bytes(histories->count) - histories->touched);
+    histories->touched += bytes;
+    weft_account_commit(histories->account, (ptrdiff_t)bytes);
+    weft_account_use(histories->account, bytes);
+}
+
+void weft_histories_prefault(struct weft_histories *histories)
+{
+    size_t bytes = weft_histories_bytes(histories->count);
+    if (bytes == 0)
+        return;
+    memset(histories->of, 0, bytes);
+    book(histories, bytes);
+}
+
 void weft_histories_fini(struct weft_histories *histories)
 {
     if (histories->of != NULL) {
@@ -193,14 +213,6 @@ void weft_histories_fini(struct weft_histories *histories)
                            weft_histories_bytes(histories->count));
     }
     *histories = (struct weft_histories){0};
-}
-
-/* Mapped memory costs nothing until a route is first asked for. */
-static WEFT_COLD void book(struct weft_histories *histories, size_t bytes)
-{
-    histories->touched += bytes;
-    weft_account_commit(histories->account, (ptrdiff_t)bytes);
-    weft_account_use(histories->account, bytes);
 }
 
 /* The older window is forgotten and filled anew. */

@@ -73,6 +73,8 @@ size_t weft_histories_bytes(uint32_t routes);
 /** returns  0, WEFT_EBUDGET, WEFT_ENOMEM */
 WEFT_CHECK weft_rc weft_histories_init(struct weft_histories *histories,
                                        struct weft_account *account, uint32_t routes);
+/** Touch all of it now, before the first request. */
+void weft_histories_prefault(struct weft_histories *histories);
 void weft_histories_fini(struct weft_histories *histories);
 
 /** A request of that route is over.

@@ -325,6 +325,26 @@ static void routes_beyond_the_table_have_none(void **state)
     weft_histories_fini(&none);
 }
 
+static void what_is_touched_is_booked(void **state)
+{
+    (void)state;
+    const size_t one = sizeof(struct weft_history), sum_bytes = sizeof(struct weft_history_sum);
+    weft_histories_add(&histories, 0, 100);
+    assert_int_equal(account->committed, one + sum_bytes);
+    weft_histories_add(&histories, 0, 100);
+    weft_histories_add(&histories, 2, 100);
+    assert_int_equal(account->committed, 2 * one + sum_bytes);
+    struct weft_histories early;
+    assert_int_equal(weft_histories_init(&early, account, 100), 0);
+    weft_histories_prefault(&early);
+    size_t all = account->committed;
+    assert_int_equal(all, 2 * one + sum_bytes + weft_histories_bytes(100));
+    for (uint32_t i = 0; i < 100; i++)
+        weft_histories_add(&early, i, 100);
+    assert_int_equal(account->committed, all);
+    weft_histories_fini(&early);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -340,6 +360,7 @@ int main(void)
         HISTORY_TEST(what_is_no_history_is_refused),
         HISTORY_TEST(a_seed_is_shared_out),
         HISTORY_TEST(routes_beyond_the_table_have_none),
+        HISTORY_TEST(what_is_touched_is_booked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

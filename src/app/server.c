@@ -492,6 +492,7 @@ static void tear_down(struct weft_server *server)
 
 int weft_server_run(weft_app *app, const struct weft_machine *machine, const struct weft_plan *plan)
 {
+    weft_profile_start();
     struct weft_server server = {.app = app, .plan = plan, .signal_fd = -1, .root_fd = -1};
     block_signals();
     weft_rc rc = build(&server, machine);

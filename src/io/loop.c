@@ -295,6 +295,7 @@ void weft_loop_ranges(const struct weft_loop *loop, weft_range_fn *tell, void *a
     pool_range(&loop->watches, tell, arg);
     for (size_t i = 0; i < WEFT_CHUNK_CLASSES; i++)
         pool_range(&loop->chunks.pools[i], tell, arg);
+    tell(arg, loop->chunks.heap_account, NULL, 0); /* its bytes are malloc's: not here */
     tell(arg, loop->slots.account, loop->slots.table, weft_slots_bytes(loop->slots.count));
     loop->engine.ops->ranges(&loop->engine, tell, arg);
 }

@@ -109,7 +109,8 @@ WEFT_CHECK weft_rc weft_loop_init(struct weft_loop *loop, struct weft_ledger *le
 WEFT_CHECK weft_rc weft_loop_open(struct weft_loop *loop);
 void weft_loop_fini(struct weft_loop *loop);
 
-/** Every mapping of the loop, account by account; from any thread while it is open. */
+/** Every mapping of the loop, account by account; NULL: none, its pages are somebody else's. From
+ *  any thread while it is open. */
 void weft_loop_ranges(const struct weft_loop *loop, weft_range_fn *tell, void *arg);
 
 /** One turn: submit, wait at most wait_ms (-1: until something happens), tell, fire timers. */

@@ -49,10 +49,51 @@ static uint32_t arena_count(mallctl_fn *mallctl)
     return mallctl("arenas.narenas", &count, &len, NULL, 0) == 0 ? count : 0;
 }
 
-static void read_jemalloc(mallctl_fn *mallctl, struct weft_profile_stats *out)
+/* Tables of the first arena at start (those that all share are in it), and of any other new one. */
+static size_t tables_first, tables_new;
+
+static void gather(mallctl_fn *mallctl)
 {
     uint64_t epoch = 1; /* any write makes it gather its figures */
     (void)mallctl("epoch", NULL, NULL, &epoch, sizeof(epoch)); /* without statistics: zeros */
+}
+
+static size_t tables_of(mallctl_fn *mallctl, unsigned arena)
+{
+    char name[48];
+    (void)snprintf(name, sizeof(name), "stats.arenas.%u.base", arena);
+    return size_of(mallctl, name); /* 0 for one that was not needed so far */
+}
+
+static size_t tables_grown(mallctl_fn *mallctl)
+{
+    size_t grown = 0;
+    uint32_t count = arena_count(mallctl);
+    for (uint32_t i = 0; i < count; i++) {
+        size_t bytes = tables_of(mallctl, i), laid_out = i == 0 ? tables_first : tables_new;
+        grown += bytes - WEFT_MIN(bytes, laid_out);
+    }
+    return grown;
+}
+
+void weft_profile_start(void)
+{
+    mallctl_fn *mallctl = find_mallctl();
+    unsigned arena = 0;
+    size_t len = sizeof(arena);
+    if (mallctl == NULL || mallctl("arenas.create", &arena, &len, NULL, 0) != 0)
+        return;
+    gather(mallctl);
+    tables_first = tables_of(mallctl, 0);
+    tables_new = tables_of(mallctl, arena);
+    char name[48];
+    (void)snprintf(name, sizeof(name), "arena.%u.destroy", arena);
+    (void)mallctl(name, NULL, NULL, NULL, 0); /* else it stays, unused */
+}
+
+static void read_jemalloc(mallctl_fn *mallctl, struct weft_profile_stats *out)
+{
+    gather(mallctl);
     out->allocator_z = "jemalloc";
     out->allocated = size_of(mallctl, "stats.allocated");
     out->active = size_of(mallctl, "stats.active");
@@ -60,6 +101,10 @@ static void read_jemalloc(mallctl_fn *mallctl, struct weft_profile_stats *out)
     out->retained = size_of(mallctl, "stats.retained");
     out->thread_caches = size_of(mallctl, "stats.arenas." ARENAS_ALL ".tcache_bytes");
     out->arenas = arena_count(mallctl);
+    size_t page = size_of(mallctl, "arenas.page");
+    out->dirty = page * size_of(mallctl, "stats.arenas." ARENAS_ALL ".pdirty");
+    out->muzzy = page * size_of(mallctl, "stats.arenas." ARENAS_ALL ".pmuzzy");
+    out->tables = tables_grown(mallctl);
 }
 
 #ifdef __GLIBC__

@@ -35,10 +35,18 @@ struct weft_profile_stats {
     size_t active;           /* bytes of pages that hold some of those */
     size_t resident;         /* bytes that may be in memory for it: active, freed and not yet given
                                 back, metadata. glibc: what it took from the kernel, less or more */
-    size_t retained;         /* address space it keeps with nothing behind it (jemalloc) */
-    size_t thread_caches;    /* of active: freed, kept by threads for themselves (jemalloc) */
-    uint32_t arenas;         /* glibc: 0, it does not say */
+    size_t dirty;            /* pages freed and not yet given back (jemalloc) */
+    size_t muzzy;         /* pages given back lazily, as far as the kernel left them (jemalloc) */
+    size_t tables;        /* its own, as they grew since weft_profile_start() (jemalloc) */
+    size_t retained;      /* address space it keeps with nothing behind it (jemalloc) */
+    size_t thread_caches; /* of active: freed, kept by threads for themselves (jemalloc) */
+    uint32_t arenas;      /* glibc: 0, it does not say */
 };
+
+/** Once, before there is a second thread: how large jemalloc's own tables are when nothing has
+ * grown. They are laid out generously then, two megabytes and more, and hardly touched; what they
+ * grow by is touched. */
+void weft_profile_start(void);
 
 /** The figures of the malloc in force. */
 void weft_profile_stats(struct weft_profile_stats *out);

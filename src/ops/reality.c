@@ -51,12 +51,21 @@ static int count_object(struct dl_phdr_info *info, size_t size, void *arg)
     return 0;
 }
 
+/* jemalloc cannot be asked where its pages are. Those in use are touched, but for what it keeps
+ * ready for threads. */
+static size_t present_jemalloc(const struct weft_profile_stats *stats)
+{
+    size_t active = stats->active - WEFT_MIN(stats->active, stats->thread_caches);
+    return active + stats->dirty + stats->muzzy + stats->tables;
+}
+
 /* glibc's first arena is the range of brk(2), which can be counted; what it has besides (arenas of
- * other threads, large blocks) is taken as it says. jemalloc counts its own pages. */
+ * other threads, large blocks) is taken as it says. */
 static void read_heap(const struct weft_pagemap *map, struct weft_heap_memory *out)
 {
     weft_profile_stats(&out->stats);
-    out->present = out->stats.resident;
+    bool jemalloc = strcmp(out->stats.allocator_z, "jemalloc") == 0;
+    out->present = jemalloc ? present_jemalloc(&out->stats) : out->stats.resident;
     if (strcmp(out->stats.allocator_z, "glibc") != 0 || map->fd < 0)
         return;
     uintptr_t from = (uintptr_t)weft_textfile_stat(WEFT_STAT_START_BRK), to = (uintptr_t)sbrk(0);
@@ -74,18 +83,26 @@ struct counting {
     size_t *held;
 };
 
-#define NOT_COUNTED SIZE_MAX
+#define NOT_COUNTED SIZE_MAX       /* has told no range: what is booked stands */
+#define ELSEWHERE   (SIZE_MAX - 1) /* has no pages of its own: they are another row's */
 
 static void count_range(void *arg, const struct weft_account *account, const void *base,
                         size_t bytes)
 {
     struct counting *counting = arg;
     size_t index = (size_t)(account - counting->ledger->accounts);
-    if (base == NULL || index >= counting->ledger->account_count)
+    if (index >= counting->ledger->account_count)
         return;
-    if (counting->held[index] == NOT_COUNTED)
-        counting->held[index] = 0;
-    counting->held[index] += weft_pagemap_present(counting->map, base, bytes);
+    size_t *held = &counting->held[index];
+    if (base == NULL) {
+        *held = ELSEWHERE;
+        return;
+    }
+    if (counting->map->fd < 0)
+        return;
+    if (*held == NOT_COUNTED)
+        *held = 0;
+    *held += weft_pagemap_present(counting->map, base, bytes);
 }
 
 static void read_ledger(struct weft_reality *reality, const struct weft_pagemap *map,
@@ -95,12 +112,14 @@ static void read_ledger(struct weft_reality *reality, const struct weft_pagemap 
     struct counting counting = {map, ledger, reality->held};
     for (size_t i = 0; i < ledger->account_count; i++)
         reality->held[i] = NOT_COUNTED;
-    for (size_t i = 0; i < loop_count && reality->counted; i++)
+    for (size_t i = 0; i < loop_count; i++)
         if (loops[i] != NULL)
             weft_loop_ranges(loops[i], count_range, &counting);
     for (size_t i = 0; i < ledger->account_count; i++) {
         size_t committed = atomic_load(&ledger->accounts[i].committed);
-        if (reality->held[i] == NOT_COUNTED)
+        if (reality->held[i] == ELSEWHERE)
+            reality->held[i] = committed = 0;
+        else if (reality->held[i] == NOT_COUNTED)
             reality->held[i] = committed;
         reality->ledger += reality->held[i];
         reality->booked += committed;

@@ -57,6 +57,21 @@ class Explained(unittest.TestCase):
             self.assertTrue(one.all_closed())
             self.check(one, 'after')
 
+    def test_bursts(self):
+        """The heap too is counted once: what handlers charge of it are no pages beside malloc's."""
+        for via in ('arena', 'malloc'):
+            with weft.Server('--workers', '2', '--memory-limit', '600M') as one:
+                conns = [one.conn() for _ in range(10)]
+                for conn in conns:
+                    conn.send(weft.request('/burst?mb=4&hold=60000&via=' + via))
+                held = weft.wait_until(lambda: one.metrics()['tasks_waiting'] == 10)
+                self.assertTrue(held)
+                self.assertGreater(self.check(one, via)['process']['rss'], 40 * MB)
+                for conn in conns:
+                    conn.reset()
+                self.assertTrue(one.all_closed())
+                self.check(one, via + ', after')
+
     def test_what_is_mapped_unseen_is_the_residual(self):
         with server() as one:
             before = self.check(one, 'before')['explained']

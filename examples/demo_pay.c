@@ -210,7 +210,7 @@ static weft_rc show(weft_req *rq)
 {
     weft_handle handle = weft_param_u64(rq, "handle");
     weft_object_lock(transactions);
-    struct transaction *found = weft_object_get(transactions, handle), copy;
+    struct transaction *found = weft_object_get(transactions, handle), copy = {0};
     if (found != NULL)
         copy = *found;
     weft_object_unlock(transactions);
@@ -221,7 +221,7 @@ static weft_rc settle(weft_req *rq)
 {
     weft_handle handle = weft_param_u64(rq, "handle");
     weft_object_lock(transactions);
-    struct transaction *found = weft_object_get(transactions, handle), copy;
+    struct transaction *found = weft_object_get(transactions, handle), copy = {0};
     bool ready = found != NULL && found->state == VERIFIED;
     if (ready) {
         enter(found, SETTLED);

@@ -49,8 +49,9 @@ static uint32_t arena_count(mallctl_fn *mallctl)
     return mallctl("arenas.narenas", &count, &len, NULL, 0) == 0 ? count : 0;
 }
 
-/* Tables of the first arena at start (those that all share are in it), and of any other new one. */
-static size_t tables_first, tables_new;
+/* Tables of the first arena at start: those that all share are in it, laid out for every address
+ * there may be. Any other arena's are touched. */
+static size_t tables_first;
 
 static void gather(mallctl_fn *mallctl)
 {
@@ -70,8 +71,8 @@ static size_t tables_grown(mallctl_fn *mallctl)
     size_t grown = 0;
     uint32_t count = arena_count(mallctl);
     for (uint32_t i = 0; i < count; i++) {
-        size_t bytes = tables_of(mallctl, i), laid_out = i == 0 ? tables_first : tables_new;
-        grown += bytes - WEFT_MIN(bytes, laid_out);
+        size_t bytes = tables_of(mallctl, i);
+        grown += i == 0 ? bytes - WEFT_MIN(bytes, tables_first) : bytes;
     }
     return grown;
 }
@@ -79,16 +80,10 @@ static size_t tables_grown(mallctl_fn *mallctl)
 void weft_profile_start(void)
 {
     mallctl_fn *mallctl = find_mallctl();
-    unsigned arena = 0;
-    size_t len = sizeof(arena);
-    if (mallctl == NULL || mallctl("arenas.create", &arena, &len, NULL, 0) != 0)
+    if (mallctl == NULL)
         return;
     gather(mallctl);
     tables_first = tables_of(mallctl, 0);
-    tables_new = tables_of(mallctl, arena);
-    char name[48];
-    (void)snprintf(name, sizeof(name), "arena.%u.destroy", arena);
-    (void)mallctl(name, NULL, NULL, NULL, 0); /* else it stays, unused */
 }
 
 static void read_jemalloc(mallctl_fn *mallctl, struct weft_profile_stats *out)

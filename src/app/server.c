@@ -245,7 +245,12 @@ static weft_rc open_objects(struct weft_server *server)
                            weft_rc_text(rc));
             return rc;
         }
+        if (app->config.memory_prefault)
+            WEFT_TRY(weft_objects_prefault(app->objects[i]));
     }
+    server->warden.objects = app->objects;
+    server->warden.objects_count = app->objects_count;
+    server->warden.window_ms = server->plan->worker.reclaim_window_ms;
     return 0;
 }
 

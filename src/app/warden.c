@@ -4,7 +4,8 @@
 #include "mem/profile.h"
 #include "ops/metrics.h"
 
-#define SLEEPY_MS 1000 /* between looks while nothing is connected */
+#define SLEEPY_MS          1000              /* between looks while nothing is connected */
+#define OBJECTS_STEP_BYTES ((size_t)1 << 20) /* of a pool and look: its lock is held meanwhile */
 
 /* What all workers together are doing, by their accounts and counters. */
 struct work {
@@ -97,6 +98,20 @@ static void settle(struct weft_warden *warden, const struct work *work)
     tell(warden, verdict, bytes, work);
 }
 
+/* ---- pools of objects that the workers share ---- */
+
+/* Is something left that may go back later? */
+static bool reclaim_objects(struct weft_warden *warden)
+{
+    uint64_t now_ms = warden->loop->now_ms;
+    bool over = now_ms - warden->window_start_ms >= warden->window_ms, more = false;
+    if (over)
+        warden->window_start_ms = now_ms;
+    for (uint32_t i = 0; warden->window_ms != 0 && i < warden->objects_count; i++)
+        more |= weft_objects_reclaim(warden->objects[i], over, OBJECTS_STEP_BYTES);
+    return more;
+}
+
 /* ---- the timer ---- */
 
 static void look(struct weft_timer *timer)
@@ -105,7 +120,8 @@ static void look(struct weft_timer *timer)
     struct work work = work_of(warden);
     relieve(warden, &work);
     settle(warden, &work);
-    bool sleepy = work.connections == 0 && warden->relief.level == WEFT_RELIEF_NONE &&
+    bool more = reclaim_objects(warden);
+    bool sleepy = !more && work.connections == 0 && warden->relief.level == WEFT_RELIEF_NONE &&
                   !weft_settle_pending(&warden->settle);
     weft_timer_arm(&warden->loop->wheel, &warden->timer,
                    warden->loop->now_ms + (sleepy ? SLEEPY_MS : WEFT_WARDEN_MS));

@@ -13,6 +13,7 @@
 #define WEFT_APP_WARDEN_H
 
 #include "app/worker.h"
+#include "mem/objects.h"
 #include "ops/pressure.h"
 #include "ops/relief.h"
 #include "ops/settle.h"
@@ -29,7 +30,11 @@ struct weft_warden {
     struct weft_pressure pressure;
     struct weft_relief_state relief;
     struct weft_settle settle;
-    struct weft_limits limits; /* what the workers read */
+    struct weft_limits limits;    /* what the workers read */
+    weft_objects *const *objects; /* borrowed: the application's shared pools go back from here */
+    uint32_t objects_count;
+    uint32_t window_ms; /* of theirs; 0: nothing goes back */
+    uint64_t window_start_ms;
 };
 
 /** Everything but the loops, which may not be there yet: `limits` is handed to them. */

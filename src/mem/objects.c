@@ -160,6 +160,14 @@ weft_rc weft_objects_open(weft_objects *objects, struct weft_ledger *ledger, uin
     return rc;
 }
 
+weft_rc weft_objects_prefault(weft_objects *objects)
+{
+    struct weft_object_store *store = objects->store;
+    for (uint32_t i = 0; store != NULL && i < store->part_count; i++)
+        WEFT_TRY(weft_pool_prefault(&store->parts[i].pool, objects->capacity));
+    return 0;
+}
+
 /* ---- the lock ---- */
 
 static void lock(weft_objects *objects, struct weft_object_store *store)
@@ -330,6 +338,21 @@ void *weft_objects_next(weft_objects *objects, weft_handle *handle)
     }
     unlock(objects, objects->store);
     return object;
+}
+
+bool weft_objects_reclaim(weft_objects *objects, bool window_over, size_t bytes_max)
+{
+    struct weft_object_store *store = objects->store;
+    if (store == NULL || objects->per_worker || objects->init != NULL)
+        return false;
+    struct weft_pool *pool = &store->parts[0].pool;
+    lock(objects, store);
+    if (window_over)
+        weft_pool_age(pool);
+    (void)weft_pool_trim(pool, bytes_max);
+    bool more = weft_lifo_count(&pool->free) > pool->free.looked;
+    unlock(objects, store);
+    return more;
 }
 
 weft_objects_stats weft_objects_stats_of(const weft_objects *objects)

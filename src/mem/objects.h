@@ -19,6 +19,10 @@
 WEFT_CHECK weft_rc weft_objects_open(weft_objects *objects, struct weft_ledger *ledger,
                                      uint32_t workers);
 
+/** Have all of its pages in memory from now on; before the first take.
+ *  returns  0; WEFT_ENOMEM: there are not so many */
+WEFT_CHECK weft_rc weft_objects_prefault(weft_objects *objects);
+
 /** Objects that are still out go with it. A pool that is not open is accepted. */
 void weft_objects_close(weft_objects *objects);
 
@@ -28,6 +32,13 @@ void weft_objects_close(weft_objects *objects);
 void weft_objects_each(void (*look)(void *arg, const weft_objects *objects, const void *object),
                        void *arg);
 #endif
+
+/** Hand back pages whose objects were not out for a whole window, at most about bytes_max of them
+ *  at once. Those of a worker stay (it is not asked), and those that an init() made: they hold
+ *  something. Any thread.
+ *  window_over  a window ends here, the next one begins
+ *  returns      is something free that a later call may hand back? */
+bool weft_objects_reclaim(weft_objects *objects, bool window_over, size_t bytes_max);
 
 /** The calling thread is this worker from now on. */
 void weft_objects_enter(uint32_t worker);

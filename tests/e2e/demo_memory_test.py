@@ -354,6 +354,10 @@ class Pay(weft.Case):
         self.assertEqual(self.stats()['refused'] - before['refused'], 10)
         self.assertEqual(self.server.ask('/pay', 'DELETE').body, b'{"completed":10000}')
         self.assertEqual(self.stats()['used'], 0)
+        committed = owners(self.server, 'transactions')[0]['committed']
+        self.assertGreater(committed, 320000)
+        self.assertTrue(weft.wait_until(  # their pages go back; lists and tags stay
+            lambda: owners(self.server, 'transactions')[0]['committed'] <= committed - 300000, 10))
         self.pay()
 
 

@@ -41,6 +41,7 @@ static void set_number(void *object)
 WEFT_OBJECTS(things, struct thing, 100);
 WEFT_OBJECTS(hooked, struct thing, 4, .init = init, .reset = reset, .fini = fini);
 WEFT_OBJECTS(careless, struct thing, 4, .reset = set_number);
+WEFT_OBJECTS(many, struct thing, 2000);
 WEFT_OBJECTS(own, struct thing, 10, .per_worker = true);
 
 static struct weft_ledger ledger;
@@ -52,7 +53,7 @@ static int open_pools(void **state)
     weft_objects_enter(0);
     return weft_ledger_init(&ledger, 0) || weft_objects_open(&things, &ledger, 2) ||
            weft_objects_open(&hooked, &ledger, 2) || weft_objects_open(&careless, &ledger, 2) ||
-           weft_objects_open(&own, &ledger, 2);
+           weft_objects_open(&many, &ledger, 2) || weft_objects_open(&own, &ledger, 2);
 }
 
 static int close_pools(void **state)
@@ -61,6 +62,7 @@ static int close_pools(void **state)
     weft_objects_close(&things);
     weft_objects_close(&hooked);
     weft_objects_close(&careless);
+    weft_objects_close(&many);
     weft_objects_close(&own);
     bool balanced = ledger.reserved == 0;
     for (uint32_t i = 0; i < ledger.account_count; i++)
@@ -254,6 +256,52 @@ static void a_worker_has_its_own_part(void **state)
     assert_non_null(weft_object_get(own, first[3]));
 }
 
+static size_t fill_and_empty(weft_objects *objects)
+{
+    weft_handle handles[2000];
+    uint32_t count = objects->capacity;
+    for (uint32_t i = 0; i < count; i++)
+        assert_non_null(weft_objects_take(objects, &handles[i]));
+    for (uint32_t i = 0; i < count; i++)
+        assert_int_equal(weft_objects_put(objects, handles[i]), 0);
+    return account_of(objects->name_z, WEFT_ACCOUNT_PROCESS)->committed;
+}
+
+static void what_lay_free_for_a_window_goes_back(void **state)
+{
+    (void)state;
+    const struct weft_account *account = account_of("many", WEFT_ACCOUNT_PROCESS);
+    size_t peak = fill_and_empty(&many);
+    assert_true(peak >= sizeof(struct thing) * many.capacity);
+    assert_true(weft_objects_reclaim(&many, true, SIZE_MAX)); /* it was out in this window */
+    assert_int_equal(account->committed, peak);
+    assert_true(weft_objects_reclaim(&many, true, WEFT_PAGE_BYTES)); /* a step */
+    assert_int_equal(account->committed, peak - WEFT_PAGE_BYTES);
+    for (int i = 0; weft_objects_reclaim(&many, false, SIZE_MAX); i++)
+        assert_true(i < 10);
+    assert_true(account->committed <= 8 * WEFT_PAGE_BYTES);      /* lists and tags */
+    assert_int_equal(fill_and_empty(&many), peak);               /* and comes again, zeroed */
+    assert_false(weft_objects_reclaim(&hooked, true, SIZE_MAX)); /* what init() made stays */
+    assert_false(weft_objects_reclaim(&own, true, SIZE_MAX));
+}
+
+static void prefault_has_all_pages_at_once(void **state)
+{
+    (void)state;
+    const struct weft_account *account = account_of("many", WEFT_ACCOUNT_PROCESS);
+    assert_int_equal(weft_objects_prefault(&many), 0);
+    assert_true(account->committed >= sizeof(struct thing) * many.capacity);
+    size_t committed = account->committed;
+    assert_int_equal(fill_and_empty(&many), committed);
+    assert_int_equal(weft_objects_stats_of(&many).made, many.capacity);
+    assert_int_equal(account->peak, many.capacity * sizeof(struct thing));
+    assert_int_equal(weft_objects_prefault(&hooked), 0);
+    weft_handle a, b;
+    assert_non_null(weft_object_take(hooked, &a));
+    assert_non_null(weft_object_take(hooked, &b));
+    assert_int_equal(inits, 2);
+}
+
 static void a_pool_that_is_not_open_has_nothing(void **state)
 {
     (void)state;
@@ -320,6 +368,8 @@ int main(void)
         OBJECTS_TEST(a_careless_reset_is_found_out),
         OBJECTS_TEST(those_that_are_out_are_told_in_order),
         OBJECTS_TEST(a_worker_has_its_own_part),
+        OBJECTS_TEST(what_lay_free_for_a_window_goes_back),
+        OBJECTS_TEST(prefault_has_all_pages_at_once),
         OBJECTS_TEST(a_pool_that_is_not_open_has_nothing),
         OBJECTS_TEST(workers_share_a_pool),
     };

@@ -71,7 +71,7 @@ typedef struct weft_objects {
  *              is zeroed. NULL when capacity objects are out (counted): return WEFT_EFULL then
  *              (503). Also NULL while the application does not run, and on a thread that is no
  *              worker where the pool is per_worker
- *  cost        about 10 ns, 40 with the lock that all workers share, and what resetting costs */
+ *  cost        about 10 ns, 30 with the lock that all workers share, and what resetting costs */
 #define weft_object_take(name, out_handle)                                                         \
     ((weft_objects_type_##name *)weft_objects_take(&(name), (out_handle)))
 

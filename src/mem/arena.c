@@ -7,7 +7,7 @@
  * touched.
  */
 #include "mem/arena.h"
-#include <malloc.h>
+#include "mem/profile.h"
 
 static const size_t chunk_bytes[WEFT_CHUNK_CLASSES] = {4u << 10, 16u << 10, 64u << 10, 256u << 10,
                                                        1u << 20};
@@ -109,7 +109,7 @@ static void make_way(struct weft_chunks *chunks, size_t bytes)
         while (is_tight(chunks, bytes) && weft_pool_release(&chunks->pools[i]) > 0)
             ;
     if (WEFT_UNLIKELY(chunks->heap_kept > chunks->heap) && is_tight(chunks, bytes)) {
-        (void)malloc_trim(0); /* of all threads' freed memory; what it finds is its own affair */
+        weft_ignore(weft_profile_purge()); /* of all threads; what it finds is its own affair */
         keep_heap(chunks, chunks->heap);
     }
 }

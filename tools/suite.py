@@ -7,6 +7,10 @@
     tsan     unit tests and the end-to-end tests where threads meet, thread sanitizer
     e2e      end-to-end tests, release build, both engines
     mem      memory against the sums of `weft plan`, release build, both engines
+    rehearsal
+             memory that runs out: each allocation fails in turn, asan build, both engines; half of
+             the start's points per engine, or all of them, and longer runs of failures, with
+             REHEARSAL=all
 
 A phase builds what it runs. The last line is alone and plain: "N passed, N failed", with
 ", N skipped" when some were. Exit 1 when something failed or no test ran.
@@ -21,8 +25,9 @@ import tempfile
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-PHASES = ('unit', 'checked', 'asan', 'tsan', 'e2e', 'mem')
-BUILDS = {'unit': 'release', 'e2e': 'release', 'mem': 'release'}  # the others: their own name
+PHASES = ('unit', 'checked', 'asan', 'tsan', 'e2e', 'mem', 'rehearsal')
+# the others: their own name
+BUILDS = {'unit': 'release', 'e2e': 'release', 'mem': 'release', 'rehearsal': 'asan'}
 DEFAULTS = {
     'ASAN_OPTIONS': 'abort_on_error=1',
     'UBSAN_OPTIONS': 'halt_on_error=1:print_stacktrace=1',
@@ -126,7 +131,7 @@ def run_e2e(phase, folder, tests, prefix):
 def run_phase(phase):
     build = BUILDS.get(phase, phase)
     folder = folder_of(build)
-    prefix = fixed_addresses() if phase in ('asan', 'tsan') else []
+    prefix = fixed_addresses() if build in ('asan', 'tsan') else []
     totals = Totals()
     if phase == 'tsan':
         why = tsan_refused(prefix)
@@ -142,7 +147,7 @@ def run_phase(phase):
         totals.add(run_unit(phase, folder, prefix))
     if phase in ('e2e', 'asan', 'tsan'):
         totals.add(run_e2e(phase, folder, 'tests/e2e', prefix))
-    if phase == 'mem':
+    if phase in ('mem', 'rehearsal'):
         totals.add(run_e2e(phase, folder, 'tests/mem', prefix))
     return totals
 

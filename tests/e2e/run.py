@@ -30,7 +30,7 @@ import unittest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
-SANITIZED = ('asan', 'tsan')
+SANITIZED = ('asan', 'tsan', 'rehearsal')
 SYS_IO_URING_SETUP = 425
 
 

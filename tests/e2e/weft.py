@@ -29,7 +29,7 @@ BIN = os.environ.get('WEFT_BIN', 'build/weft')
 ENGINE = os.environ.get('WEFT_ENGINE', 'epoll')
 EXTRA = os.environ.get('WEFT_E2E_FLAGS', '').split()  # to see everything once with other settings
 PHASE = os.environ.get('WEFT_PHASE', 'e2e')
-SANITIZED = PHASE in ('asan', 'tsan')
+SANITIZED = PHASE in ('asan', 'tsan', 'rehearsal')
 SLOWER = 4 if SANITIZED else 1  # how much longer things may take
 HELLO = b'GET / HTTP/1.1\r\nHost: x\r\n\r\n'
 

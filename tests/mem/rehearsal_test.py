@@ -4,18 +4,21 @@ shows GB-12. A build with -Drehearsal=true counts such points (src/base/rehearsa
 that a file names: this test writes to it while the server runs. Two walks:
 
 - Start and stop: N goes over all points from main() to exit. The server either says what it lacks
-  and exits with 1 or 2, or it serves, and ends with 0. The suite takes every STRIDE-th point (the
-  first one changes with the engine); all of them with REHEARSAL=all.
+  and exits with 1 or 2, or it serves, and ends with 0.
 - Serving: one exchange at a time (keep-alive, JSON, stream, file, upload, ...) is repeated with its
-  first, second, third ... point failing, until it passes without one, once with that point alone and
-  once with all from there on. Every answer is the right one, or a 503 (or 500 or 413, never part of
-  one that looks whole), or the connection is closed; right after it the same exchange is good; and when all
-  is closed every account of the ledger holds what it held before.
+  first, second, third ... point failing, until it passes without one: that point alone, then 20 in
+  a row. Every answer is the right one, or a 503 with Retry-After (or 500, 413), or the connection is
+  closed before or within it, never an answer that only looks whole; right after it the same exchange
+  is good; and when all is closed every account of the ledger holds what it held before.
 
 Never: a crash, a hang, a leak (LeakSanitizer at each exit), a report of a sanitizer.
+
+To be done within a minute, the suite takes a sample where points repeat: every STRIDE-th of a start, and
+beyond the first two dozen of an exchange (or four, where 20 fail in a row) steps that grow. With
+REHEARSAL=all it takes every point, and fails all from there on as well.
 """
 # phases: rehearsal
-# seconds: 120
+# seconds: 300
 import json
 import mmap
 import os
@@ -30,11 +33,14 @@ import unittest
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'e2e'))
 import weft  # noqa: E402
 
+PROGRAM = os.path.join(os.path.dirname(os.path.abspath(weft.BIN)), 'tests', 'test_waits')
 WORKERS, OTHERS = 1, 2
-FOR_EVER = 1 << 62
-STRIDE = 1 if os.environ.get('REHEARSAL') == 'all' else 2
+ALL = os.environ.get('REHEARSAL') == 'all'
+STRIDE = 1 if ALL else 3 if weft.ENGINE == 'epoll' else 8
+IN_A_ROW = (1, 20, 1 << 62) if ALL else (1, 20)
 FLAGS = ('--workers', '1', '--access-log', 'text', '--requests-max', '64', '--tasks-max', '16',
-         '--memory-limit', '256M', '--connections-max', '64')
+         '--memory-limit', '2G', '--connections-max', '64', '--timeouts-header-ms', '2s',
+         '--timeouts-idle-ms', '2s')
 SETTINGS = 'route:\n  memory_bytes: 64K\ntimeouts:\n  idle_ms: 5s\n'
 
 
@@ -93,14 +99,14 @@ def environment(control):
 class Run:
     """One start, a question if it came up, and its end."""
 
-    def __init__(self, control, folder):
+    def __init__(self, control, folder, program):
         settings = os.path.join(folder, 'settings.yaml')
         with open(settings, 'w', encoding='utf-8') as out:
             out.write(SETTINGS)
         output = os.path.join(folder, 'output')
         with open(output, 'wb') as out:
             process = subprocess.Popen(
-                [weft.BIN, 'demo', '--port', '0', '--admin-port', '0', '--engine', weft.ENGINE,
+                [*program, '--port', '0', '--admin-port', '0', '--engine', weft.ENGINE,
                  '-c', settings, *FLAGS],
                 stdin=subprocess.DEVNULL, stdout=out, stderr=out,
                 env=environment(control))
@@ -133,6 +139,8 @@ class Run:
         try:
             with weft.Conn(port) as conn:
                 self.answer = conn.ask('/').status
+        except TimeoutError:
+            self.answer = -1
         except (OSError, weft.Closed, weft.Short):
             self.answer = 0
 
@@ -156,35 +164,44 @@ class Run:
 class Start(unittest.TestCase):
     maxDiff = None
 
-    def test_every_point_from_start_to_exit(self):
+    def test_every_point_of_the_demo(self):
+        self.walk((weft.BIN, 'demo'), STRIDE)
+
+    def test_expressions_are_compiled(self):
+        """PCRE2 allocates through the leash."""
+        sites = self.walk((PROGRAM, 'serve'), 2 * STRIDE)
+        self.assertIn('leash', sites)
+
+    def walk(self, program, stride):
         bad, sites, refused = [], {}, 0
         with tempfile.TemporaryDirectory(prefix='weft-rehearsal.') as folder:
             control = Control(folder)
             self.addCleanup(control.close)
             control.set(0)
-            first = Run(control, folder)
+            first = Run(control, folder, program)
             self.assertEqual((first.wrong(), first.code, first.answer), (None, 0, 200), first.text)
             points = control.passed
-            offset = 1 + (0 if weft.ENGINE == 'epoll' else STRIDE // 2)
-            for at in range(offset, points + 1, STRIDE):
+            for at in range(1, points + 1, stride):
                 control.set(at)
-                run = Run(control, folder)
+                run = Run(control, folder, program)
                 site = control.last if control.failed else '(not reached)'
                 sites[site] = sites.get(site, 0) + 1
                 refused += not run.served
                 wrong = run.wrong()
                 if wrong:
                     bad.append('point %d (%s): %s\n%s' % (at, site, wrong, run.text[-3000:]))
-        print('start to exit: %d points, %d of them failed, %d starts refused, by site %s' % (
-            points, sum(sites.values()), refused, sites))
+        print('%s, start to exit: %d points, %d of them failed, %d starts refused, by site %s' % (
+            os.path.basename(program[0]), points, sum(sites.values()), refused, sites))
         self.assertEqual(bad, [], '\n'.join(bad))
         self.assertGreater(points, 100)
         self.assertGreater(refused, 0)
+        return sites
 
 
 # ---- one exchange at a time ----
 
 REFUSALS = (413, 500, 503)
+FILE_BYTES = 300000
 
 
 class Refused(Exception):
@@ -193,6 +210,8 @@ class Refused(Exception):
 
 def check(answer, status, body=None):
     if answer.status in REFUSALS and answer.status != status:
+        if answer.status == 503 and answer.get('Retry-After') is None:
+            raise AssertionError('503 without Retry-After: %r' % answer)
         raise Refused
     if answer.status != status or (body is not None and answer.body != body):
         raise AssertionError('not the answer: %r' % answer)
@@ -201,11 +220,11 @@ def check(answer, status, body=None):
 def keep_alive(conn):
     for _ in range(3):
         check(conn.ask('/'), 200, b'Hello, World!')
-    check(conn.ask('/nothing'), 404)
     check(conn.ask('/user/7'), 200)
+    check(conn.ask('/nothing'), 404)
 
 
-def efficient(conn):
+def stack_buffer(conn):
     check(conn.ask('/efficient'), 200)
 
 
@@ -222,32 +241,45 @@ def many_headers(conn):
 def pipelined(conn):
     conn.send(weft.HELLO * 4)
     for _ in range(4):
-        check(conn.read(), 200, b'Hello, World!')
+        check(conn.answer(), 200, b'Hello, World!')
 
 
 def head_in_pieces(conn):
     conn.send(weft.HELLO[:9])
-    time.sleep(0.01)
+    time.sleep(0.02)
     conn.send(weft.HELLO[9:])
-    check(conn.read(), 200, b'Hello, World!')
+    check(conn.answer(), 200, b'Hello, World!')
 
 
-def memory(conn):
+def large_arena(conn):
     check(conn.ask('/memory-test'), 200)
 
 
+def objects(conn):
+    check(conn.ask('/shop/products'), 200)
+    check(conn.ask('/pool/on'), 200)
+    check(conn.ask('/pool/off'), 200)
+
+
+def burst(conn):
+    check(conn.ask('/burst?mb=1&hold=5&via=arena'), 200)
+
+
+def burst_of_malloc(conn):
+    check(conn.ask('/burst?mb=1&hold=5&via=malloc'), 200)
+
+
 def stream(conn):
-    answer = conn.ask('/stream?n=2000&pause=0')
-    check(answer, 200)
+    check(conn.ask('/stream?n=2000&pause=0'), 200, b''.join(b'Chunk %d\n' % i for i in range(2000)))
 
 
-def slow_stream(conn):
-    check(conn.ask('/stream?n=3&pause=5'), 200)
+def stream_that_sleeps(conn):
+    check(conn.ask('/stream?n=1500&pause=2'), 200,
+          b''.join(b'Chunk %d\n' % i for i in range(1500)))
 
 
 def file(conn):
-    answer = conn.ask('/file/hello.txt')
-    check(answer, 200)
+    check(conn.ask('/file/large'), 200, bytes(FILE_BYTES))
 
 
 def upload(conn):
@@ -255,12 +287,151 @@ def upload(conn):
     check(conn.ask('/echo', method='POST', body=body), 200, body)
 
 
-EXCHANGES = (keep_alive, efficient, json_answer, many_headers, pipelined, head_in_pieces, memory, stream,
-             slow_stream, file, upload)
+def upload_in_chunks(conn):
+    conn.send(b'POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhe')
+    time.sleep(0.02)
+    conn.send(b'llo\r\n0\r\n\r\n')
+    check(conn.answer('POST'), 200, b'hello')
+
+
+def expression(conn):
+    check(conn.ask('/word/weft4'), 200, b'hello')
+
+
+def offloaded(conn):
+    check(conn.ask('/block?ms=1'), 200, b'blocked')
+
+
+def metrics(conn):
+    check(conn.ask('/metrics'), 200)
+
+
+def ledger(conn):
+    answer = conn.ask('/memory')
+    check(answer, 200)
+    json.loads(answer.body)
+
+
+def health(conn):
+    check(conn.ask('/healthz'), 200)
+    check(conn.ask('/readyz'), 200)
+
+
+PUBLIC = (keep_alive, stack_buffer, json_answer, many_headers, pipelined, head_in_pieces, large_arena,
+          objects, burst, burst_of_malloc, stream, stream_that_sleeps, file, upload,
+          upload_in_chunks)
+ADMIN = (metrics, ledger, health)
 
 
 class Serving(unittest.TestCase):
     maxDiff = None
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory(prefix='weft-rehearsal.')
+        self.addCleanup(folder.cleanup)
+        self.folder = folder.name
+        with open(os.path.join(folder.name, 'large'), 'wb') as out:
+            out.write(bytes(FILE_BYTES))
+        self.control = Control(folder.name)
+        self.addCleanup(self.control.close)
+        self.control.off()
+        self.sites = {}
+        self.outcomes = {'served': 0, 'refused': 0}
+
+    def start(self, **program):
+        self.server = weft.Server(*FLAGS, '--root', self.folder,
+                                  env={'REHEARSAL_FILE': self.control.path}, **program)
+        self.addCleanup(self.server.kill)
+
+    def perform(self, exchange, admin):
+        """None: all as without a failure. Else how it was refused."""
+        port = self.server.admin_port if admin else self.server.port
+        try:
+            with weft.Conn(port) as conn:
+                exchange(conn)
+            return None
+        except Refused:
+            return 'refused'
+        except TimeoutError:
+            raise AssertionError('%s: no answer' % exchange.__name__) from None
+        except (weft.Closed, weft.Short, ConnectionError) as error:
+            return repr(error)
+
+    def held(self):
+        """What each account holds while nothing but this question is under way."""
+        return {(row['owner'], row.get('worker')): row['used'] for row in
+                self.server.memory()['owners']}
+
+    def settled(self, before):
+        """Back to what it was? Connections close a moment after their clients."""
+        if weft.wait_until(lambda: self.held() == before, 5, 0.005):
+            return
+        now = self.held()
+        raise AssertionError('not given back: %r' % {
+            key: (before.get(key), now.get(key)) for key in now if now[key] != before.get(key)})
+
+    def fail_at(self, exchange, at, count, admin, before, only=''):
+        """One failure; returns whether there was one."""
+        self.control.set(at, count, OTHERS if admin else WORKERS, only)
+        outcome = self.perform(exchange, admin)
+        failed, site = self.control.failed, self.control.last
+        self.control.off()
+        self.assertIsNone(self.server.process.poll(), self.server.output()[-4000:])
+        if not failed:
+            self.assertIsNone(outcome)
+            return False
+        self.sites[site] = self.sites.get(site, 0) + 1
+        self.outcomes['refused' if outcome else 'served'] += 1
+        self.settled(before)
+        self.assertIsNone(self.perform(exchange, admin), 'it does not recover')
+        self.settled(before)
+        return True
+
+    def walk(self, exchanges, admin, **program):
+        self.start(**program)
+        for exchange in exchanges:  # the first time more is touched than later: not to be compared
+            self.assertIsNone(self.perform(exchange, admin), exchange.__name__)
+        weft.wait_until(lambda: self.server.open_connections() == 0)
+        before = self.held()
+        points = 0
+        for exchange in exchanges:
+            for count in IN_A_ROW:
+                at = 1
+                try:
+                    while self.fail_at(exchange, at, count, admin, before):
+                        at += 1 if ALL else max(1, at // (24 if count == 1 else 4))
+                        points += 1
+                except AssertionError as error:
+                    raise AssertionError('%s, %s point %d on (%s): %s\n%s' % (
+                        exchange.__name__, '%d from' % count, at, self.control.last, error,
+                        self.server.output()[-4000:])) from None
+        self.server.stop()
+        print('%s: %d points failed, %s, by site %s' % (
+            'admin' if admin else 'public', points, self.outcomes, self.sites))
+        self.assertGreater(self.outcomes['refused'], 0)
+
+    def test_what_only_happens_once(self):
+        """The first thread of the offload pool, the first use of a stack."""
+        for only, exchange in (('pthread_create', offloaded), ('mprotect', expression)):
+            self.start(binary=PROGRAM, command='serve')
+            self.control.set(1, 1, WORKERS, only)
+            outcome = self.perform(exchange, False)
+            self.assertEqual((self.control.failed, self.control.last), (1, only))
+            self.assertIsNotNone(outcome)
+            self.control.off()
+            self.assertIsNone(self.perform(exchange, False))
+            self.server.stop()
+
+    def test_every_point_of_expressions_and_offloading(self):
+        self.walk((expression, offloaded), False, binary=PROGRAM, command='serve')
+
+    def test_every_point_of_each_exchange(self):
+        self.walk(PUBLIC, False)
+        for site in ('pool', 'promise', 'slot', 'stack', 'malloc'):
+            self.assertIn(site, self.sites)
+
+    def test_every_point_of_the_admin_listener(self):
+        self.walk(ADMIN, True)
 
 
 if __name__ == '__main__':

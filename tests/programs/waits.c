@@ -1,4 +1,5 @@
-/* waits.c - a server for tests/e2e/offload_test.py: handlers that block, and answers by the book.
+/* waits.c - a server for tests/e2e/offload_test.py and tests/mem/rehearsal_test.py: handlers that
+ * block, an expression on a path, and answers by the book.
  */
 #include <weft/weft.h>
 #include <unistd.h>
@@ -43,9 +44,12 @@ static weft_rc begun(weft_req *rq)
 int main(int argc, char **argv)
 {
     weft_app *app = weft_app_new();
+    if (app == NULL)
+        return weft_main(NULL, argc, argv);
     weft_get(app, "/", hello);
     weft_get(app, "/block", blocking);
     weft_get(app, "/headers", headers);
+    weft_get(app, "/word/{word:^[a-z]+[0-9]?$}", hello);
     weft_get(app, "/missing", missing);
     weft_get(app, "/begun", begun);
     return weft_main(app, argc, argv);

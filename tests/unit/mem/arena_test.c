@@ -205,6 +205,25 @@ static void reset_puts_each_chunk_once(void **state)
     assert_in_range(chunks.pools[3].free.fresh, 1, 5); /* later rounds took the same chunks again */
 }
 
+/* shows MC-43: 16 KiB blocks, cache-aligned, given back exactly when their owner ends. */
+static void blocks_of_16_kib_are_aligned_and_go_with_their_owner(void **state)
+{
+    (void)state;
+    struct weft_pool *blocks = &chunks.pools[1];
+    weft_arena_init(&arena, &chunks, 4 * MIB);
+    for (int i = 0; i < 4; i++) {
+        char *piece = weft_arena_alloc(&arena, 15 * KIB);
+        const char *block = piece - (piece - (char *)blocks->slots) % (ptrdiff_t)(16 * KIB);
+        assert_int_equal((uintptr_t)block % 64, 0);
+        assert_int_equal(weft_pool_used(blocks), i + 1);
+    }
+    uint64_t puts = weft_account_puts(account);
+    weft_arena_reset(&arena);
+    assert_int_equal(weft_pool_used(blocks), 0);
+    assert_int_equal(weft_account_puts(account), puts + 4);
+    assert_int_equal(weft_account_takes(account), weft_account_puts(account));
+}
+
 static void promises_never_pass_the_share(void **state)
 {
     (void)state;
@@ -376,6 +395,7 @@ int main(void)
         ARENA_TEST(near_the_cap_a_smaller_chunk_still_fits),
         ARENA_TEST(rewind_forgets_what_came_after_the_mark),
         ARENA_TEST(reset_puts_each_chunk_once),
+        ARENA_TEST(blocks_of_16_kib_are_aligned_and_go_with_their_owner),
         ARENA_TEST(promises_never_pass_the_share),
         ARENA_TEST(a_first_chunk_may_be_larger),
         ARENA_TEST(the_peak_is_what_was_needed),

@@ -163,12 +163,14 @@ static void count_pause(struct weft_reclaim *r, uint64_t ns, size_t bytes)
 }
 
 /* Parts in turn until a step's worth has gone back. A part that only looked, and found pages that
- * are shared with slots in use, ends the step as well: looking takes time too. */
+ * are shared with slots in use, ends the step as well: looking takes time too. The governor learns
+ * from the time that this thread worked, so that a step which was preempted does not look dear; the
+ * figures tell the time that went by. */
 static void step(struct weft_loop *loop)
 {
     struct weft_reclaim *r = &loop->reclaim;
     size_t most = weft_governor_step_bytes(&r->governor), done = 0;
-    uint64_t before = ns_of(loop);
+    uint64_t before = ns_of(loop), work = busy_ns();
     while (r->part < PARTS && done < most) {
         if (!still(loop, r->part)) {
             r->part++;
@@ -182,7 +184,10 @@ static void step(struct weft_loop *loop)
     uint64_t after = ns_of(loop);
     r->running = r->part < PARTS;
     count_pause(r, after - before, done);
-    weft_governor_step(&r->governor, after, after - before, r->running ? WEFT_MAX(done, 1) : 0);
+    if (done > 0)
+        weft_governor_step(&r->governor, after, busy_ns() - work, done);
+    if (!r->running)
+        weft_governor_step(&r->governor, after, 0, 0); /* the pass is over */
 }
 
 /* A window ends. With connections at work, or pages that a later pass may hand back, there is a

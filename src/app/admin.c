@@ -167,7 +167,7 @@ static struct top_figures *top_source(weft_req *rq)
 {
     const struct weft_server *server = weft_user(rq);
     size_t workers = server->plan->workers;
-    struct top_figures *f = weft_alloc(rq, sizeof(*f) + workers * sizeof(f->workers[0]));
+    struct top_figures *f = weft_alloc(rq, sizeof(*f) + workers * sizeof(void *));
     if (f == NULL)
         return NULL;
     for (size_t i = 0; i < workers; i++)

@@ -21,8 +21,8 @@ struct weft_plan_app {
     size_t route_heap_max;   /* of it, most that a route may malloc */
     size_t route_stack_max;  /* largest stack that a route asks for */
     uint32_t route_count;
-    size_t router_bytes;     /* compiled routes and their names */
-    size_t scratch_bytes;    /* per worker, for regular expressions */
+    size_t router_bytes;  /* compiled routes and their names */
+    size_t scratch_bytes; /* per worker, for regular expressions */
     const struct weft_protocol *protocol;
     weft_objects *const *objects; /* pools that the program declared */
     uint32_t objects_count;

@@ -171,6 +171,12 @@ void weft_req_cancel(weft_req *rq, weft_rc rc);
 /** Fill in an error answer for rc unless something was answered already. */
 void weft_req_fail(weft_req *rq, weft_rc rc);
 
+/** Everything that it holds goes back, and out of the books. */
+void weft_req_release(weft_req *rq);
+
+/** The piece of its body that the handler looks at is so long now. */
+void weft_req_hold_piece(weft_req *rq, size_t bytes);
+
 /** Its route is known: from now on that row counts what it holds. */
 void weft_req_use(weft_req *rq, struct weft_route_usage *usage);
 

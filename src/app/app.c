@@ -97,8 +97,8 @@ static void set_opts(weft_app *app, struct weft_route *route, const weft_route_o
     route->deadline_ms = opts->deadline_ms;
     route->vital = opts->vital;
     if (opts->heap > 0 && opts->heap > opts->memory)
-        mistake(app, "route %.*s: .heap is part of .memory, and larger", (int)route->pattern.len,
-                route->pattern.ptr);
+        mistake(app, "route %.*s: .heap is part of .memory, which must be as large",
+                (int)route->pattern.len, route->pattern.ptr);
     app->memory_max = WEFT_MAX(app->memory_max, opts->memory);
     app->heap_max = WEFT_MAX(app->heap_max, opts->heap);
     app->stack_max = WEFT_MAX(app->stack_max, (size_t)opts->stack);

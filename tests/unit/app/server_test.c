@@ -69,11 +69,75 @@ static void the_admin_loop_is_always_in_the_plan(void **state)
     weft_app_free(app);
 }
 
+struct pearl {
+    uint32_t size;
+};
+
+static void nothing(void *object)
+{
+    (void)object;
+}
+
+WEFT_OBJECTS(pearls, struct pearl, 10);
+WEFT_OBJECTS(none, struct pearl, 0);
+WEFT_OBJECTS(no_reset, struct pearl, 10, .init = nothing);
+
+static void mistake_of(void (*make)(weft_app *app), const char *text_z)
+{
+    weft_app *app = weft_app_new();
+    make(app);
+    assert_non_null(weft_app_error(app));
+    assert_non_null(strstr(weft_app_error(app), text_z));
+    weft_app_free(app);
+}
+
+static void twice(weft_app *app)
+{
+    weft_app_objects(app, pearls);
+    weft_app_objects(app, pearls);
+}
+
+static void empty(weft_app *app)
+{
+    weft_app_objects(app, none);
+}
+
+static void unclean(weft_app *app)
+{
+    weft_app_objects(app, no_reset);
+}
+
+static void too_many(weft_app *app)
+{
+    static weft_objects pools[WEFT_APP_OBJECTS_MAX + 1];
+    for (size_t i = 0; i < WEFT_COUNT_OF(pools); i++) {
+        pools[i] = pearls;
+        weft_app_add_objects(app, &pools[i]);
+        assert_int_equal(weft_app_error(app) != NULL, i == WEFT_APP_OBJECTS_MAX);
+    }
+}
+
+static void heap_beyond_memory(weft_app *app)
+{
+    weft_route(app, "GET", "/", hello, WEFT_ROUTE_OPTS(.memory = 4096, .heap = 4097));
+}
+
+static void mistakes_with_memory_are_told(void **state)
+{
+    (void)state;
+    mistake_of(twice, "'pearls' is there already");
+    mistake_of(empty, "'none' has no objects");
+    mistake_of(unclean, "'no_reset' has an init, but no reset");
+    mistake_of(too_many, "'pearls' is one too many");
+    mistake_of(heap_beyond_memory, "route /: .heap");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(stopping_more_than_once_is_stopping),
         cmocka_unit_test(the_admin_loop_is_always_in_the_plan),
+        cmocka_unit_test(mistakes_with_memory_are_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,11 +5,16 @@
 #include <errno.h>
 #include <sys/mman.h>
 
+/* No huge pages: where the system gives them to all (transparent_hugepage: always) the first byte
+ * touched of a table would commit 2 MiB, and a trim of less than that would give nothing back. */
 void *weft_map(size_t bytes)
 {
     void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    return memory == MAP_FAILED ? NULL : memory;
+    if (memory == MAP_FAILED)
+        return NULL;
+    (void)madvise(memory, bytes, MADV_NOHUGEPAGE); /* EINVAL: a kernel that has none */
+    return memory;
 }
 
 #ifndef MADV_POPULATE_WRITE

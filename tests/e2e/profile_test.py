@@ -89,9 +89,9 @@ class Starts(unittest.TestCase):
                     self.assertEqual(source.read(), 'weft\n')
                 with open('/proc/%d/cmdline' % server.pid, encoding='ascii') as source:
                     self.assertEqual(source.read().split('\0')[:-1], server.args)
-                count = 1 if profile in ('balanced', 'aggressive') else 0
+                own = profile in ('balanced', 'aggressive')  # threads that purge: as many as it likes
                 self.assertTrue(weft.wait_until(
-                    lambda: list(server.threads().values()).count('jemalloc_bg_thd') == count))
+                    lambda: ('jemalloc_bg_thd' in server.threads().values()) == own))
 
     def test_without_a_word_it_is_the_systems(self):
         with weft.Server() as server:
@@ -258,7 +258,10 @@ class Decay(unittest.TestCase):
                 said = json.loads(answer.body)
                 self.assertEqual(said['allocator'], 'glibc' if profile == 'system' else 'jemalloc')
                 self.assertLess(said['allocated'], 8 * MB)
-                self.assertLess(resident(server), 16 * MB)
+                if profile == 'system':  # glibc gives what it finds in whole pages
+                    self.assertLess(resident(server), 40 * MB)
+                else:
+                    self.assertLess(resident(server), 16 * MB)
                 if profile == 'balanced':  # glibc may have given it back itself
                     self.assertGreater(before, 40 * MB)
                     self.assertGreater(said['resident_before'], said['resident_after'] + 40 * MB)

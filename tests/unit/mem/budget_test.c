@@ -1,6 +1,9 @@
 /* budget_test.c - the ledger: what is reserved, used and refused, and that it adds up. */
 #include "unit.h"
 #include "mem/budget.h"
+#include <stdio.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 static void a_reservation_counts_twice_and_goes_back(void **state)
 {
@@ -96,12 +99,45 @@ static void accounts_run_out(void **state)
     weft_ledger_fini(&ledger);
 }
 
+/* Is there a line of smaps of the mapping at `memory` with this word in its flags? */
+static bool mapping_says(const void *memory, const char *flag_z)
+{
+    char line[512], start[32];
+    bool ours = false, found = false;
+    FILE *smaps = fopen("/proc/self/smaps", "re");
+    assert_non_null(smaps);
+    (void)snprintf(start, sizeof(start), "%lx-", (unsigned long)(uintptr_t)memory);
+    while (fgets(line, sizeof(line), smaps) != NULL) {
+        ours = ours || strncmp(line, start, strlen(start)) == 0;
+        if (ours && strncmp(line, "VmFlags:", 8) == 0) {
+            found = strstr(line, flag_z) != NULL;
+            break;
+        }
+    }
+    (void)fclose(smaps);
+    return found;
+}
+
+/* Where the system gives huge pages to all, one byte would otherwise be 2 MiB. */
+static void mappings_have_no_huge_pages(void **state)
+{
+    (void)state;
+    if (access("/sys/kernel/mm/transparent_hugepage", F_OK) != 0)
+        skip();
+    void *memory = weft_map((size_t)64 << 20);
+    assert_non_null(memory);
+    (void)mprotect(memory, WEFT_PAGE_BYTES, PROT_READ); /* a line of its own */
+    assert_true(mapping_says(memory, " nh"));
+    munmap(memory, (size_t)64 << 20);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_reservation_counts_twice_and_goes_back),
         cmocka_unit_test(the_limit_holds_to_the_byte),
         cmocka_unit_test(peak_is_the_highest_use),
+        cmocka_unit_test(mappings_have_no_huge_pages),
         cmocka_unit_test(mapped_memory_is_zero_and_reserved),
         cmocka_unit_test(accounts_run_out),
     };

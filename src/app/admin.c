@@ -9,6 +9,36 @@
 #define ADMIN_MEMORY_BYTES ((size_t)1 << 20)
 #define PAGE_TYPE          WEFT_S("text/plain; charset=utf-8")
 
+/* ---- who asks for memory ---- */
+
+struct top_figures {
+    struct weft_top_source source;
+    struct weft_top top;
+    struct weft_top_name names[WEFT_USAGE_ROUTES_MAX];
+    struct weft_top_row rows[WEFT_TOP_ROWS_MAX];
+    const struct weft_usage *workers[]; /* one per worker; not the admin's own */
+};
+
+static struct top_figures *top_source(weft_req *rq)
+{
+    const struct weft_server *server = weft_user(rq);
+    size_t workers = server->plan->workers;
+    struct top_figures *f = weft_alloc(rq, sizeof(*f) + workers * sizeof(void *));
+    if (f == NULL)
+        return NULL;
+    for (size_t i = 0; i < workers; i++)
+        f->workers[i] = &server->workers[i].service.usage;
+    size_t count = 0;
+    for (const struct weft_app_route *r = server->app->routes; r != NULL; r = r->next) {
+        if (r->route.index >= WEFT_USAGE_ROUTES_MAX)
+            continue;
+        f->names[r->route.index] = (struct weft_top_name){r->route.method, r->route.pattern};
+        count++;
+    }
+    f->source = (struct weft_top_source){f->workers, workers, f->names, count};
+    return f;
+}
+
 struct figures {
     struct weft_server *server;
     struct weft_metrics_source source;
@@ -79,12 +109,16 @@ static weft_rc answer(weft_req *rq, weft_str type,
     const struct weft_loop **loops =
         weft_alloc(rq, (server->plan->workers + 1) * sizeof(const struct weft_loop *));
     size_t *held = weft_alloc(rq, server->ledger.account_count * sizeof(*held));
-    if (f == NULL || loops == NULL || held == NULL)
+    struct top_figures *top = top_source(rq);
+    if (f == NULL || loops == NULL || held == NULL || top == NULL)
         return WEFT_ENOMEM;
     f->server = server;
     f->loops = loops;
     f->held = held;
     weft_task_on_worker(&server->admin.loop.tasks, read_figures, f);
+    weft_top_read(&top->top, &top->source, WEFT_TOP_ROUTE, top->rows);
+    f->source.routes = &top->top;
+    f->source.names = &top->source;
     WEFT_TRY(weft_begin(rq, 200, type));
     return write(&f->source, put, rq);
 }
@@ -154,34 +188,6 @@ static weft_rc learned(weft_req *rq)
 }
 
 /* ---- /memory/top ---- */
-
-struct top_figures {
-    struct weft_top_source source;
-    struct weft_top top;
-    struct weft_top_name names[WEFT_USAGE_ROUTES_MAX];
-    struct weft_top_row rows[WEFT_TOP_ROWS_MAX];
-    const struct weft_usage *workers[]; /* one per worker; not the admin's own */
-};
-
-static struct top_figures *top_source(weft_req *rq)
-{
-    const struct weft_server *server = weft_user(rq);
-    size_t workers = server->plan->workers;
-    struct top_figures *f = weft_alloc(rq, sizeof(*f) + workers * sizeof(void *));
-    if (f == NULL)
-        return NULL;
-    for (size_t i = 0; i < workers; i++)
-        f->workers[i] = &server->workers[i].service.usage;
-    size_t count = 0;
-    for (const struct weft_app_route *r = server->app->routes; r != NULL; r = r->next) {
-        if (r->route.index >= WEFT_USAGE_ROUTES_MAX)
-            continue;
-        f->names[r->route.index] = (struct weft_top_name){r->route.method, r->route.pattern};
-        count++;
-    }
-    f->source = (struct weft_top_source){f->workers, workers, f->names, count};
-    return f;
-}
 
 static weft_rc memory_top(weft_req *rq)
 {

@@ -279,6 +279,57 @@ static void add_governor(struct weft_text *t, const struct weft_metrics_source *
     }
 }
 
+/* ---- by route: all workers together, as there may be many of both ---- */
+
+static uint64_t route_requests(const struct weft_top_row *row)
+{
+    return row->requests;
+}
+static uint64_t route_allocs(const struct weft_top_row *row)
+{
+    return row->allocs;
+}
+static uint64_t route_alloc_bytes(const struct weft_top_row *row)
+{
+    return row->alloc_bytes;
+}
+static uint64_t route_arena(const struct weft_top_row *row)
+{
+    return row->arena.now;
+}
+static uint64_t route_stacks(const struct weft_top_row *row)
+{
+    return row->stack.now;
+}
+
+static const struct route_column {
+    const char *name_z;
+    const char *kind_z;
+    const char *help_z;
+    uint64_t (*read)(const struct weft_top_row *row);
+} route_columns[] = {
+    {"requests_total", "counter", "requests of the route", route_requests},
+    {"allocs_total", "counter", "times that they were given arena memory", route_allocs},
+    {"alloc_bytes_total", "counter", "bytes that they asked for", route_alloc_bytes},
+    {"arena_bytes", "gauge", "bytes of chunks that they hold now", route_arena},
+    {"stack_bytes", "gauge", "bytes of stack under those that wait now", route_stacks},
+};
+
+static void add_routes(struct weft_text *t, const struct weft_metrics_source *s)
+{
+    for (size_t c = 0; c < WEFT_COUNT_OF(route_columns); c++) {
+        const struct route_column *column = &route_columns[c];
+        weft_text_add(t, "# HELP weft_route_%s %s\n# TYPE weft_route_%s %s\n", column->name_z,
+                      column->help_z, column->name_z, column->kind_z);
+        for (size_t i = 0; i < s->routes->count; i++) {
+            const struct weft_top_row *row = &s->routes->rows[i];
+            weft_text_add(t, "weft_route_%s{route=\"", column->name_z);
+            weft_top_route_name(t, s->names, row->id, weft_text_label);
+            weft_text_add(t, "\"} %llu\n", (unsigned long long)column->read(row));
+        }
+    }
+}
+
 weft_rc weft_metrics_text(const struct weft_metrics_source *s, weft_text_put *put, void *ctx)
 {
     struct weft_text text, *t = &text;
@@ -305,5 +356,6 @@ weft_rc weft_metrics_text(const struct weft_metrics_source *s, weft_text_put *pu
     add_fragmentation(t, s);
     add_reclaim(t, s);
     add_governor(t, s);
+    add_routes(t, s);
     return weft_text_end(t);
 }

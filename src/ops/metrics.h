@@ -14,6 +14,7 @@
 #include "ops/reality.h"
 #include "ops/settle.h"
 #include "ops/text.h"
+#include "ops/top.h"
 
 struct weft_loop; /* io/loop.h */
 
@@ -45,6 +46,8 @@ struct weft_metrics_source {
     size_t stack_high_water; /* deepest task stack so far, bytes */
     uint32_t connections_max;
     bool ready;
+    const struct weft_top *routes; /* rows by route, and their names */
+    const struct weft_top_source *names;
     const struct weft_settle *settle; /* borrowed, like the level: the process's */
     const struct weft_limits *limits;
 };

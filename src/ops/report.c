@@ -3,6 +3,21 @@
 
 /* ---- JSON ---- */
 
+static void json_terms(struct weft_text *t, const struct weft_metrics_source *s)
+{
+    weft_text_add(t, " \"limit_source\":\"");
+    weft_text_json(t, weft_str_z(s->limit_source_z));
+    weft_text_add(t, "\",\n \"terms\":[");
+    for (size_t i = 0; i < s->term_count; i++) {
+        weft_text_add(t, "%s\n  {\"term\":\"%s\",\"bytes\":%zu,\"elastic\":%s,\"how\":\"",
+                      i == 0 ? "" : ",", s->terms[i].name_z, s->terms[i].bytes,
+                      s->terms[i].elastic ? "true" : "false");
+        weft_text_json(t, weft_str_z(s->terms[i].formula_z));
+        weft_text_add(t, "\"}");
+    }
+    weft_text_add(t, "\n ],\n");
+}
+
 static void json_process(struct weft_text *t, const struct weft_reality *r)
 {
     const struct weft_process_memory *p = &r->process;
@@ -76,6 +91,7 @@ weft_rc weft_report_json(const struct weft_metrics_source *s, weft_text_put *put
     weft_text_add(t, "{\"limit\":%zu,\"plan\":%zu,\"reserved\":%zu,\"stack_high_water\":%zu,\n",
                   s->ledger->limit, s->plan_bytes, atomic_load(&s->ledger->reserved),
                   s->stack_high_water);
+    json_terms(t, s);
     json_process(t, s->reality);
     json_own(t, s->reality);
     json_owners(t, s);

@@ -40,6 +40,16 @@ void weft_text_json(struct weft_text *text, weft_str s)
     }
 }
 
+void weft_text_label(struct weft_text *text, weft_str s)
+{
+    for (size_t i = 0; i < s.len; i++) {
+        if (s.ptr[i] == '\n')
+            weft_text_add(text, "\\n");
+        else
+            weft_text_add(text, s.ptr[i] == '"' || s.ptr[i] == '\\' ? "\\%c" : "%c", s.ptr[i]);
+    }
+}
+
 weft_rc weft_text_end(struct weft_text *text)
 {
     flush(text);

@@ -38,6 +38,9 @@ void weft_text_add(struct weft_text *text, const char *format, ...) WEFT_PRINTF(
 /** Add any text as the inside of a JSON string. */
 void weft_text_json(struct weft_text *text, weft_str s);
 
+/** Add any text as the inside of a Prometheus label's value. */
+void weft_text_label(struct weft_text *text, weft_str s);
+
 /** Hand on what is left.
  *  returns  0, or the first error */
 WEFT_CHECK weft_rc weft_text_end(struct weft_text *text);

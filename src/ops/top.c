@@ -88,17 +88,21 @@ static weft_str last_part(const char *path_z)
     return weft_str_z(slash == NULL ? path_z : slash + 1);
 }
 
+void weft_top_route_name(struct weft_text *t, const struct weft_top_source *source, uint32_t id,
+                         void (*add)(struct weft_text *text, weft_str piece))
+{
+    if (id == 0 || id > source->name_count) {
+        add(t, id == 0 ? WEFT_S("(none)") : WEFT_S("(other)"));
+        return;
+    }
+    add(t, source->names[id - 1].method);
+    add(t, WEFT_S(" "));
+    add(t, source->names[id - 1].pattern);
+}
+
 static void route_name(struct weft_text *t, const struct weft_top_source *source, uint32_t id)
 {
-    if (id == 0)
-        weft_text_add(t, "(none)");
-    else if (id > source->name_count)
-        weft_text_add(t, "(other)");
-    else {
-        weft_text_json(t, source->names[id - 1].method);
-        weft_text_add(t, " ");
-        weft_text_json(t, source->names[id - 1].pattern);
-    }
+    weft_top_route_name(t, source, id, weft_text_json);
 }
 
 /* ---- JSON ---- */

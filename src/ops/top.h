@@ -49,6 +49,10 @@ struct weft_top {
 void weft_top_read(struct weft_top *top, const struct weft_top_source *source, enum weft_top_by by,
                    struct weft_top_row *rows);
 
+/** "GET /users/{id}", "(none)" or "(other)", written by `add` piece by piece. */
+void weft_top_route_name(struct weft_text *text, const struct weft_top_source *source, uint32_t id,
+                         void (*add)(struct weft_text *text, weft_str piece));
+
 /** At most n rows.
  *  returns  0, or put's error */
 WEFT_CHECK weft_rc weft_top_json(const struct weft_top *top, const struct weft_top_source *source,

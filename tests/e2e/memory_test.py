@@ -173,6 +173,9 @@ class Top(unittest.TestCase):
                 self.assertEqual(one.ask('/body', 'POST', body=data).body, data)
             self.assertTrue(one.all_closed())
             routes = self.routes(one)
+            counted = {labels['route']: value for name, labels, value in one.samples()
+                       if name == 'weft_route_requests_total'}
+            self.assertEqual(counted, {name: row['requests'] for name, row in routes.items()})
             self.assertEqual({name: row['requests'] for name, row in routes.items()},
                              {'GET /seen/{name}': 50, 'GET /': 30, 'POST /body': 3, '(none)': 1})
             self.assertEqual([routes['GET /seen/{name}'][key] for key in ('allocs', 'alloc_bytes')],
@@ -286,6 +289,8 @@ class Page(unittest.TestCase):
     def test_three_questions(self):
         with server() as one:
             text = page(one)
+            memory = one.memory()
+            self.assertEqual(sum(term['bytes'] for term in memory['terms']), memory['plan'])
             for words in ('HOW MUCH CAN IT TAKE AT MOST?', 'WHO HOLDS WHAT RIGHT NOW?', 'WHY IS IT NOT LESS?'):
                 self.assertIn(words, text)
             memory = one.memory()

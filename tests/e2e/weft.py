@@ -329,7 +329,7 @@ def chunked(pieces, trailers=()):
 LISTENING = re.compile(r'^weft: listening on http://\S+?:(\d+) \(engine (\w+), (\d+) workers?\)', re.M)
 ADMIN = re.compile(r'^weft: admin on http://\S+?:(\d+)', re.M)
 TROUBLE = re.compile(r'Sanitizer|runtime error:|assertion|Assertion|Segmentation')
-SAMPLE = re.compile(r'([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{([^}]*)\})? (\S+)\Z')
+SAMPLE = re.compile(r'([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{((?:[^"}]|"(?:[^"\\]|\\.)*")*)\})? (\S+)\Z')
 
 
 class Server:

@@ -73,12 +73,25 @@ static void json_strings(void **state)
     assert_memory_equal(all, expected, all_len);
 }
 
+static void labels(void **state)
+{
+    (void)state;
+    struct weft_text text;
+    weft_text_init(&text, put, NULL);
+    weft_text_label(&text, WEFT_S("/{x:^\"\\d\n$}"));
+    assert_int_equal(weft_text_end(&text), 0);
+    static const char expected[] = "/{x:^\\\"\\\\d\\n$}";
+    assert_int_equal(all_len, sizeof(expected) - 1);
+    assert_memory_equal(all, expected, all_len);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(nothing_is_cut, reset),
         cmocka_unit_test_setup(stops_at_an_error, reset),
         cmocka_unit_test_setup(json_strings, reset),
+        cmocka_unit_test_setup(labels, reset),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

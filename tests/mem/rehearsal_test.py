@@ -359,8 +359,8 @@ class Serving(unittest.TestCase):
 
     def held(self):
         """What each account holds while nothing but this question is under way."""
-        return {(row['owner'], row.get('worker')): row['used'] for row in
-                self.server.memory()['owners']}
+        return {(row['owner'], row.get('worker')): (row['used'], row.get('promised', 0))
+                for row in self.server.memory()['owners']}
 
     def settled(self, before):
         """Back to what it was? Connections close a moment after their clients."""

@@ -5,12 +5,12 @@
  * group is KIND:COUNT:MS:WHAT[:LABEL]: req    GET the path WHAT, read the answer, again after MS on
  * the same connection (-1: never) post   POST /echo with WHAT bytes, read the echo, again after MS
  *   hog    POST /echo with WHAT bytes of which it reads nothing back
- *   slow   a head of WHAT bytes, one more byte every MS
- *   abort  GET the path WHAT, reset after MS, again
- *   bad    what is no request; WHAT is not used
- * A client that is refused or cut comes back after a second. Ends after SECONDS or at the end of
- * standard input, and prints one JSON object: by label what was answered, and how fast. `level` is
- * how many had their last answer and an open connection, at most and when the time was over.
+ *   jam    GET the path WHAT and read nothing; MS 0: with a head of 8,000 bytes and half another
+ * one, else with a head of 3,000 in two pieces, MS apart slow   a head of WHAT bytes, one more byte
+ * every MS abort  GET the path WHAT, reset after MS, again bad    what is no request; WHAT is not
+ * used A client that is refused or cut comes back after a second. Ends after SECONDS or at the end
+ * of standard input, and prints one JSON object: by label what was answered, and how fast. `level`
+ * is how many had their last answer and an open connection, at most and when the time was over.
  * Bounded: by SECONDS, RLIMIT_NOFILE, and 400 new connections per 5 ms.
  */
 #include "bench.h"
@@ -24,18 +24,20 @@
 #define OPENS_TICK   400
 #define AGAIN_MS     1000 /* after a refusal or a cut */
 #define BUSY_MS      50   /* after a 503 on a connection that stays */
+#define PIECES_BYTES 2900
+#define WHOLE_BYTES  7900
 #define BUCKETS      1024 /* latency: 16 steps per power of two */
 #define BUCKET_STEPS 16
 #define NEVER        UINT64_MAX
 
-enum kind { REQ, POST, HOG, SLOW, ABORT, BAD, KINDS };
-static const char *const kind_names[KINDS] = {"req", "post", "hog", "slow", "abort", "bad"};
+enum kind { REQ, POST, HOG, JAM, SLOW, ABORT, BAD, KINDS };
+static const char *const kind_names[KINDS] = {"req", "post", "hog", "jam", "slow", "abort", "bad"};
 
 struct group {
     enum kind kind;
     const char *label;
     long count, ms;
-    char request[512];
+    char request[16384];
     size_t request_bytes;
     uint64_t body_bytes;
     uint64_t opened, failed, ok, busy, other, cut;
@@ -143,6 +145,19 @@ static void watch(struct client *client, uint32_t events)
         die("epoll_ctl");
 }
 
+static bool reads_nothing(const struct client *client)
+{
+    return client->group->kind == HOG || client->group->kind == JAM;
+}
+
+/* So little is under way to it that the server soon waits: short segments, a small window. */
+static void take_little(int fd)
+{
+    int segment = 536, window = 4096;
+    setsockopt(fd, IPPROTO_TCP, TCP_MAXSEG, &segment, sizeof segment);
+    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &window, sizeof window);
+}
+
 static void open_one(struct client *client)
 {
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -153,6 +168,8 @@ static void open_one(struct client *client)
     from.sin_addr.s_addr = htonl(0x7f000002u + (uint32_t)(client - clients) % 8);
     setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof one);
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    if (client->group->kind == JAM)
+        take_little(fd);
     if (bind(fd, (struct sockaddr *)&from, sizeof from) < 0)
         die("bind");
     client->fd = fd;
@@ -179,7 +196,7 @@ static bool send_some(struct client *client)
     uint64_t whole = whole_bytes(group);
     if (group->kind == SLOW && client->sent > 0)
         whole = client->sent + 1 < whole ? client->sent + 1 : whole;
-    else if (group->kind == SLOW)
+    else if (group->kind == SLOW || (group->kind == JAM && group->ms > 0 && client->sent == 0))
         whole = group->request_bytes / 2;
     while (client->sent < whole) {
         bool head = client->sent < group->request_bytes;
@@ -203,14 +220,15 @@ static void ask(struct client *client)
     client->head_have = 0;
     client->head_done = client->chunked = false;
     client->due = NEVER;
-    if (client->group->kind == ABORT || client->group->kind == SLOW)
+    enum kind kind = client->group->kind;
+    if (kind == ABORT || kind == SLOW || (kind == JAM && client->group->ms > 0))
         later(client, client->group->ms);
     if (!send_some(client)) {
         cut(client);
         return;
     }
-    bool more = client->sent < whole_bytes(client->group) && client->group->kind != SLOW;
-    uint32_t in = client->group->kind == HOG ? EPOLLRDHUP : EPOLLIN;
+    bool more = client->sent < whole_bytes(client->group) && client->due == NEVER;
+    uint32_t in = reads_nothing(client) ? EPOLLRDHUP : EPOLLIN;
     watch(client, in | (more ? (uint32_t)EPOLLOUT : 0));
 }
 
@@ -310,7 +328,7 @@ static void happened(struct client *client, uint32_t events)
         ask(client);
         return;
     }
-    if (client->group->kind == HOG && (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))) {
+    if (reads_nothing(client) && (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))) {
         cut(client);
         return;
     }
@@ -320,9 +338,9 @@ static void happened(struct client *client, uint32_t events)
             return;
         }
         if (client->sent >= whole_bytes(client->group))
-            watch(client, client->group->kind == HOG ? EPOLLRDHUP : EPOLLIN);
+            watch(client, reads_nothing(client) ? EPOLLRDHUP : EPOLLIN);
     }
-    if (client->group->kind != HOG && (events & (EPOLLIN | EPOLLHUP | EPOLLERR)))
+    if (!reads_nothing(client) && (events & (EPOLLIN | EPOLLHUP | EPOLLERR)))
         receive(client);
 }
 
@@ -351,7 +369,7 @@ static void tick(void)
         } else if (client->group->kind == ABORT) {
             reset(client);
         } else {
-            later(client, client->group->ms);
+            later(client, client->group->kind == SLOW ? client->group->ms : -1);
             if (!send_some(client))
                 cut(client);
         }
@@ -400,6 +418,10 @@ static void write_request(struct group *group, const char *what)
         group->body_bytes = (uint64_t)number(what, 1, 1L << 40);
         n = snprintf(group->request, sizeof group->request,
                      "POST /echo HTTP/1.1\r\nHost: mix\r\nContent-Length: %s\r\n\r\n", what);
+    } else if (group->kind == JAM) {
+        n = snprintf(group->request, sizeof group->request,
+                     "GET %s HTTP/1.1\r\nHost: mix\r\nX: %0*d\r\n\r\n", what,
+                     group->ms > 0 ? PIECES_BYTES : WHOLE_BYTES, 0);
     } else if (group->kind == BAD) {
         n = snprintf(group->request, sizeof group->request, "GET / HTTP/1.1\r\nHo st: x\r\n\r\n");
     } else if (group->kind == SLOW) {
@@ -424,7 +446,7 @@ static void add_group(char *text)
     while (group->kind < KINDS && strcmp(name, kind_names[group->kind]) != 0)
         group->kind++;
     if (group->kind == KINDS)
-        usage("a kind is req, post, hog, slow, abort or bad");
+        usage("a kind is req, post, hog, jam, slow, abort or bad");
     group->count = number(word(&text), 1, CLIENTS_MAX);
     group->ms = number(word(&text), -1, 3600000);
     write_request(group, word(&text));

@@ -23,11 +23,13 @@ import idle
 import lib
 import limit
 import limit64
+import soak
+import stress
 import million
 
 PARTS = {"alloc": alloc, "limit": limit, "idle": idle, "heap": heap, "footprint": footprint,
          "admin": admin, "burst": burst,
-         "history": history, "limit64": limit64, "million": million}
+         "history": history, "limit64": limit64, "stress": stress, "soak": soak, "million": million}
 BY_NAME_ONLY = {"million"}  # or as one of memory
 QUICK = {"rounds": 3, "alloc_rounds": 3, "ms": 300, "requests": 100000}
 

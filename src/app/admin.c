@@ -6,7 +6,10 @@
 #include "ops/top.h"
 #include <weft/weft.h>
 
-#define ADMIN_MEMORY_BYTES ((size_t)1 << 20)
+/* Figures of 256 workers (32 KiB for their accounts), rows of 256 routes (40 KiB); the longest text
+ * that is built whole. The admin's arenas are a MiB (app/plan.c). */
+#define ADMIN_MEMORY_BYTES ((size_t)128 << 10)
+#define ADMIN_JSON_BYTES   ((size_t)512 << 10)
 #define PAGE_TYPE          WEFT_S("text/plain; charset=utf-8")
 
 /* ---- who asks for memory ---- */
@@ -176,7 +179,7 @@ static weft_rc learned(weft_req *rq)
     weft_json json;
     if (sum == NULL)
         return WEFT_ENOMEM;
-    WEFT_TRY(weft_json_begin(rq, &json, ADMIN_MEMORY_BYTES / 5));
+    WEFT_TRY(weft_json_begin(rq, &json, ADMIN_JSON_BYTES / 5));
     weft_json_array(&json);
     for (const struct weft_app_route *at = server->app->routes; at != NULL; at = at->next) {
         weft_learned_sum(&server->learned, &at->route, sum);
@@ -232,8 +235,7 @@ weft_app *weft_admin_app(struct weft_server *server)
     weft_route(app, "GET", "/memory", memory, WEFT_ROUTE_OPTS(.memory = ADMIN_MEMORY_BYTES));
     weft_route(app, "GET", "/memory/top", memory_top,
                WEFT_ROUTE_OPTS(.memory = ADMIN_MEMORY_BYTES));
-    weft_route(app, "GET", "/memory/learned", learned,
-               WEFT_ROUTE_OPTS(.memory = ADMIN_MEMORY_BYTES));
+    weft_route(app, "GET", "/memory/learned", learned, WEFT_ROUTE_OPTS(.memory = ADMIN_JSON_BYTES));
     weft_get(app, "/healthz", healthz);
     weft_get(app, "/readyz", readyz);
     weft_allocator_routes(app);

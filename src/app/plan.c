@@ -1,21 +1,26 @@
 /* plan.c - see plan.h. Each term is its module's own function of the same options that the module
  * is started with: the plan cannot drift from what runs. */
 #include "app/plan.h"
+#include "app/allocator.h"
 #include "http/middleware.h"
 #include "mem/history.h"
 #include <inttypes.h>
 #include "io/sockmem.h"
 
-/* Program, libraries, libc's heap while starting, the main thread's stack: measured at start as 3.4
- * MB resident with two workers, rounded up. */
-#define PROCESS_BYTES      ((size_t)4 << 20)
+/* Program, libraries and the heap of the start: 2.6 MB were resident under load, with jemalloc
+ * below (its own program, its tables, thread caches) 5.1 MB. */
+#define PROCESS_BYTES  ((size_t)7 << 19)
+#define JEMALLOC_BYTES ((size_t)3 << 20)
+/* What a control group is charged for rings, threads and page tables: 130 KB, and 216 KB per
+ * worker. */
+#define KERNEL_LOOP_BYTES  ((size_t)256 << 10)
 #define THREAD_STACK_BYTES ((size_t)64 << 10) /* touched of a worker's own stack, at most */
 #define FD_RESERVE         300                /* descriptors for everything but connections */
 #define FD_RESERVE_MIN     48 /* where a quarter of them is less than the process has open itself */
 #define FD_PER_WORKER      4  /* ring, waker, listener, reserve */
 #define INSTALLS_MAX       256 /* descriptors lent to direct connections, per worker */
 #define ELASTIC_MIN_BYTES  ((size_t)1 << 20)
-#define ADMIN_ROUTE_BYTES  ((size_t)1 << 20)
+#define ADMIN_BYTES        ((size_t)1 << 20) /* arenas: eight of its answers at once */
 #define ADMIN_ROUTES_MAX   32
 
 static size_t count_fixed(struct weft_plan *plan);
@@ -71,12 +76,26 @@ static void add_objects_terms(struct weft_plan *plan, const struct weft_plan_app
     }
 }
 
+/* What the kernel itself holds for us, apart from what is queued in sockets. */
+static void add_kernel_term(struct weft_plan *plan)
+{
+    size_t loops = (size_t)plan->workers + 1;
+    struct weft_plan_term *term = add_term(
+        plan, "kernel", plan->connections_max * WEFT_KERNEL_CONN_BYTES + loops * KERNEL_LOOP_BYTES);
+    snprintf(term->formula, sizeof(term->formula),
+             "%u connections x %zu + %zu loops x %zu, the kernel's own", plan->connections_max,
+             WEFT_KERNEL_CONN_BYTES, loops, KERNEL_LOOP_BYTES);
+}
+
 static void add_terms(struct weft_plan *plan, const struct weft_config *config,
                       const struct weft_plan_app *app)
 {
     plan->term_count = 0;
-    struct weft_plan_term *term = add_term(plan, "process", PROCESS_BYTES);
-    snprintf(term->formula, sizeof(term->formula), "program, libraries, start-up heap");
+    bool jemalloc = weft_allocator_profile(config) != WEFT_PROFILE_SYSTEM;
+    struct weft_plan_term *term =
+        add_term(plan, "process", PROCESS_BYTES + (jemalloc ? JEMALLOC_BYTES : 0));
+    snprintf(term->formula, sizeof(term->formula), "program, libraries, start-up heap%s",
+             jemalloc ? ", jemalloc" : "");
     term = add_term(plan, "routes", app->router_bytes + plan->workers * app->scratch_bytes);
     snprintf(term->formula, sizeof(term->formula), "%zu + %u workers x %zu", app->router_bytes,
              plan->workers, app->scratch_bytes);
@@ -100,9 +119,7 @@ static void add_terms(struct weft_plan *plan, const struct weft_config *config,
     add_admin_terms(plan); /* without a listener too: its loop is the main thread's */
     add_loop_terms(plan, &plan->worker, plan->workers);
     add_objects_terms(plan, app);
-    term = add_term(plan, "kernel", plan->connections_max * WEFT_KERNEL_CONN_BYTES);
-    snprintf(term->formula, sizeof(term->formula), "%u connections x %zu, the kernel's own",
-             plan->connections_max, WEFT_KERNEL_CONN_BYTES);
+    add_kernel_term(plan);
 }
 
 static size_t count_fixed(struct weft_plan *plan)
@@ -257,7 +274,7 @@ static void worker_options(struct weft_plan *plan, const struct weft_config *con
     plan->admin.buffers = 8;
     plan->admin.spare_buffers = 8;
     plan->admin.buffer_bytes = WEFT_MIN(config->http_buffer_bytes, (size_t)8192);
-    plan->admin.elastic_bytes = 4 * ADMIN_ROUTE_BYTES;
+    plan->admin.elastic_bytes = ADMIN_BYTES;
 }
 
 static bool is_default(const struct weft_config *config, enum weft_param_id id)

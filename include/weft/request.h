@@ -106,7 +106,7 @@ weft_str weft_format(weft_req *rq, const char *format, ...) __attribute__((forma
 /* Who asked for memory is told by place: GET /memory/top on the admin port. So the calls that take
  * arena bytes are macros, each with a record of its own line; (weft_alloc)(rq, n), in brackets, is
  * the plain function, as other languages call it. 256 places are told apart, the rest is "other".
- * Cost: about 2 ns a call. */
+ * Cost: a few ns a call. */
 struct weft_alloc_site {
     const char *file_z;
     const char *function_z;

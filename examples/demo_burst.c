@@ -15,7 +15,7 @@
 /* What a MB takes beyond itself: of malloc 16 bytes a piece, which is 4 %; of an arena the ends of
  * chunks, and this request's own few hundred bytes. */
 #define HEAP_OVERHEAD_BYTES  ((size_t)47 << 10)
-#define ARENA_OVERHEAD_BYTES ((size_t)48 << 10)
+#define ARENA_OVERHEAD_BYTES ((size_t)52 << 10)
 
 struct object {
     struct object *next;
@@ -40,9 +40,14 @@ static void free_all(void *arg)
     }
 }
 
+/* Others have their turn after each MB: a worker that is busy for long hears nobody. */
 static weft_rc build(struct burst *burst, size_t total)
 {
-    while (burst->bytes < total) {
+    for (size_t turn = MB; burst->bytes < total;) {
+        if (burst->bytes >= turn) {
+            turn += MB;
+            WEFT_TRY(weft_sleep_ms(burst->rq, 0));
+        }
         size_t bytes = (size_t)1 << (OBJECT_MIN_LOG2 + burst->count % OBJECT_SIZES);
         struct object *object = burst->heap ? malloc(bytes) : weft_alloc(burst->rq, bytes);
         if (object == NULL)
@@ -56,22 +61,16 @@ static weft_rc build(struct burst *burst, size_t total)
     return WEFT_OK;
 }
 
-/* What is malloc'ed is said beforehand, and freed whatever becomes of the request. */
-static weft_rc use_heap(struct burst *burst, size_t total)
-{
-    WEFT_TRY(weft_charge(burst->rq, total / MB * (MB + HEAP_OVERHEAD_BYTES)));
-    burst->heap = true;
-    return weft_defer(burst->rq, free_all, burst);
-}
-
 static weft_rc run(weft_req *rq, size_t total, uint64_t hold_ms, bool heap)
 {
+    if (heap) /* is said beforehand, so that the arena is what is left */
+        WEFT_TRY(weft_charge(rq, total / MB * (MB + HEAP_OVERHEAD_BYTES)));
     struct burst *burst = weft_alloc(rq, sizeof(*burst));
     if (burst == NULL)
         return WEFT_ENOMEM;
-    *burst = (struct burst){.rq = rq};
+    *burst = (struct burst){.rq = rq, .heap = heap};
     if (heap)
-        WEFT_TRY(use_heap(burst, total));
+        WEFT_TRY(weft_defer(rq, free_all, burst)); /* whatever becomes of the request */
     WEFT_TRY(build(burst, total));
     WEFT_TRY(weft_sleep_ms(rq, hold_ms));
     if (heap)

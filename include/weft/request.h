@@ -131,9 +131,11 @@ WEFT_CHECK weft_rc weft_body_at(weft_req *rq, weft_str *out, struct weft_alloc_s
 
 /** Say that the handler takes bytes from malloc, or from a library that does: they come out of the
  *  request's cap, as if the arena held them, so that the plan stays true. Call it before they are
- *  taken; what is charged is given back when the request ends, after its deferred calls.
+ *  taken, and before the arena is used, which may begin with a large chunk; what is charged is
+ *  given back when the request ends, after its deferred calls.
  *  bytes    what the allocator takes for them: with its headers and rounding
- *  returns  0; WEFT_ENOMEM (503): past the route's .heap, or past what the arena left of .memory */
+ *  returns  0; WEFT_ENOMEM (503): past the route's .heap, or past what the arena left of .memory
+ */
 WEFT_CHECK weft_rc weft_charge(weft_req *rq, size_t bytes);
 /** Give back earlier what was charged and is freed; asserts beyond what was charged. */
 void weft_refund(weft_req *rq, size_t bytes);

@@ -17,8 +17,9 @@
 #define THREAD_STACK_BYTES ((size_t)64 << 10) /* touched of a worker's own stack, at most */
 #define FD_RESERVE         300                /* descriptors for everything but connections */
 #define FD_RESERVE_MIN     48 /* where a quarter of them is less than the process has open itself */
-#define FD_PER_WORKER      4  /* ring, waker, listener, reserve */
-#define INSTALLS_MAX       256 /* descriptors lent to direct connections, per worker */
+#define KERNEL_ENTRY_BYTES ((size_t)9) /* of a ring's table: a pointer, and a bit */
+#define FD_PER_WORKER      4           /* ring, waker, listener, reserve */
+#define INSTALLS_MAX       256         /* descriptors lent to direct connections, per worker */
 #define ELASTIC_MIN_BYTES  ((size_t)1 << 20)
 #define ADMIN_BYTES        ((size_t)1 << 20) /* arenas: eight of its answers at once */
 #define ADMIN_ROUTES_MAX   32
@@ -85,6 +86,12 @@ static void add_kernel_term(struct weft_plan *plan)
     snprintf(term->formula, sizeof(term->formula),
              "%u connections x %zu + %zu loops x %zu, the kernel's own", plan->connections_max,
              WEFT_KERNEL_CONN_BYTES, loops, KERNEL_LOOP_BYTES);
+    if (!plan->worker.direct)
+        return;
+    size_t entries = plan->worker.connections + WEFT_REFUSAL_SLOTS;
+    term = add_term(plan, "tables", plan->workers * entries * KERNEL_ENTRY_BYTES);
+    snprintf(term->formula, sizeof(term->formula), "%u workers x %zu x %zu, the kernel's",
+             plan->workers, entries, KERNEL_ENTRY_BYTES);
 }
 
 static void add_terms(struct weft_plan *plan, const struct weft_config *config,

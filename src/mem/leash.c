@@ -153,7 +153,7 @@ void *weft_leash_take(struct weft_leash *leash, size_t bytes)
         return NULL;
     }
     bytes += WEFT_LEASH_HEAD_BYTES;
-    struct charge charged;
+    struct charge charged = {{0}};
     if (!charge(leash, bytes, &charged))
         return NULL;
     struct head *head = malloc(bytes);
@@ -179,7 +179,7 @@ void weft_leash_put(struct weft_leash *leash, void *ptr)
 static void *grow(struct weft_leash *leash, struct head *head, size_t bytes)
 {
     size_t more = bytes - head->bytes;
-    struct charge charged;
+    struct charge charged = {{0}};
     if (!charge(leash, more, &charged))
         return NULL;
     struct head *moved = realloc(head, bytes);

@@ -2,6 +2,7 @@
 # seconds: 40
 import json
 import os
+import random
 import re
 import unittest
 
@@ -343,6 +344,34 @@ class Metrics(unittest.TestCase):
             if not weft.SANITIZED:
                 self.assertTrue(.95 <= found['weft_memory_explained_ratio', None][0] <= 1.05)
 
+
+    @unittest.skipIf(weft.SANITIZED, 'pages of a sanitizer')
+    def test_fragmentation_after_churn(self):
+        """shows MC-11: requests of random sizes come and go; pages over live bytes stay below 1.2"""
+        random.seed(11)
+        with server() as one:
+            conns = []
+            for _ in range(6):
+                for conn in conns[::2]:
+                    conn.reset()
+                conns = conns[1::2]
+                while len(conns) < 60:
+                    size = int(16 * (60000 / 16) ** random.random())
+                    conns.append(one.conn())
+                    conns[-1].send(weft.request('/seen/x?n=%d&size=%d&ms=60000' % (180000 // (size + 26), size)))
+                self.assertTrue(weft.wait_until(lambda: one.metrics()['tasks_waiting'] == 60))
+            live = sum(row['live'] for row in top(one, 'site'))
+            self.assertGreater(live, 60 * 100000)
+
+            def ratio():
+                pages = sum(owner['resident'] for owner in one.memory()['owners']
+                            if owner['owner'] == 'arenas' and owner['worker'] != 'admin')
+                return pages / live
+            found = weft.wait_until(lambda: ratio() <= 1.2)  # what the last ones left goes back first
+            print('pages over live bytes: %.3f' % ratio())
+            self.assertTrue(found, ratio())
+            for conn in conns:
+                conn.reset()
 
     def test_passes_and_what_decides_them(self):
         """shows OB-02: a peak goes back in passes, which are counted and timed"""

@@ -182,10 +182,11 @@ def show(result):
                                  ("page tables", "page_tables"))],
               ["process, MB", "idle", f"{n:,}", "1 s after", "bytes/conn"])
     before, after = result["kernel_idle"], result["kernel_held"]
-    both = (before["available"] - after["available"]) / n
-    print(f"\nkernel, both ends: {both:,.0f} bytes of the machine's memory per connection, "
-          f"clients' processes included; slab {(after['slab'] - before['slab']) / n:,.0f}; "
-          f"socket buffers {(after['tcp_buffers'] - before['tcp_buffers']) / n:,.1f}")
+    each = (after["slab"] - before["slab"]) / n
+    machine = (before["available"] - after["available"]) / n
+    print(f"\nkernel, both ends: {each:,.0f} bytes of objects (slab) per connection, and "
+          f"{(after['tcp_buffers'] - before['tcp_buffers']) / n:,.1f} of socket buffers; the "
+          f"machine's available memory fell by {machine:,.0f}, whatever else ran")
     lib.table([[name, f"{each:,.0f}"] for name, each in result["slabs"]],
               ["kernel objects", "bytes/conn"])
     print(f"\nasked {ASKED:,} at random: {result['answered']:,} answered, "

@@ -39,7 +39,7 @@ class Churn(unittest.TestCase):
         """shows MC-11, MC-02: random sizes from 16 bytes to 64 KiB, held for random times, in waves."""
         mix = os.path.join(FOLDER, 'bench', 'mix')
         with weft.Server('--workers', '1', '--memory-limit', '256M', binary=os.path.join(
-                FOLDER, 'tests', 'test_stress'), command='serve') as server:
+                FOLDER, 'tests', 'test_churn'), command='serve') as server:
             found = []
             steady = subprocess.Popen(
                 [mix, str(server.port), str(SECONDS), 'req:150:0:/churn?ms=200:steady',

@@ -55,7 +55,8 @@ class Mix:
 
     def __init__(self, port, seconds, groups):
         self.proc = subprocess.Popen([lib.program("mix"), str(port), str(seconds), *groups],
-                                     stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+                                     stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                     preexec_fn=lib.take_core(None))
 
     def end(self):
         out, _ = self.proc.communicate(timeout=60)  # the end of its input ends it

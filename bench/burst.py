@@ -234,8 +234,11 @@ def targets(cases):
         wanted.append((f"balanced: baseline + {over / MB:.1f} MB at 1 s, RSS - LazyFree (<= {NEAR_MB})",
                        over <= NEAR_MB * MB))
         ratio = cases["balanced"]["sustained"] / max(profiles)
-        wanted.append((f"balanced: {ratio:.3f} of the best profile's throughput "
-                       f"(>= {BALANCED_OF_BEST})", ratio >= BALANCED_OF_BEST))
+        said = f"balanced: {ratio:.3f} of the best profile's throughput (>= {BALANCED_OF_BEST})"
+        if "throughput" in cases:
+            own = cases["balanced"]["sustained"] / cases["throughput"]["sustained"]
+            said += f", {own:.3f} of jemalloc's as it comes"
+        wanted.append((said, ratio >= BALANCED_OF_BEST))
     if "aggressive" in cases:
         over = cases["aggressive"]["over_0.1"]["less_lazy"]
         ratio = cases["aggressive"]["sustained"] / max(profiles)

@@ -235,6 +235,8 @@ def nginx(port, conns=4096):
 def weft(binary, engine, port, workers=1, extra=(), env=None, pin=True, preexec=None):
     """weft demo on one engine; the admin listener's port is in admin_port."""
     admin_port = free_port()
+    while admin_port == port:
+        admin_port = free_port()
     argv = [binary, "demo", "--host", "127.0.0.1", "--port", str(port), "--admin-port",
             str(admin_port), "--workers", str(workers), "--engine", engine, *extra]
     server = Server(f"weft {engine}", argv, port, env=env, pin=pin, preexec=preexec)

@@ -23,7 +23,7 @@ def owner(server, name):
 
 
 class Return(weft.Case):
-    flags = ('--memory-limit', '1G', '--requests-max', '512')
+    flags = ('--memory-limit', '2G', '--requests-max', '512')
 
     def burst(self, count, mb):
         threads = [threading.Thread(target=lambda: self.get('/burst?mb=%d&hold=200' % mb))

@@ -12,7 +12,6 @@ os.environ['BENCH_BIN'] = os.path.join(os.path.dirname(os.path.abspath(weft.BIN)
 import soak  # noqa: E402
 
 SECONDS = 105  # and a warm-up
-QUIET_KEPT = 1200 << 10  # malloc keeps the megabyte of a /burst?via=malloc, or does not
 
 
 class Soak(unittest.TestCase):
@@ -24,7 +23,7 @@ class Soak(unittest.TestCase):
         before, after = found['quiet']
         # A machine that gets less busy meanwhile lets more of the mix be under way at once, which looks
         # like a climb: then it counts whether anything is left of it.
-        self.assertTrue(found['level'] or after - before <= QUIET_KEPT, found['slope_bytes_s'])
+        self.assertTrue(found['level'] or after - before <= soak.QUIET_MAX, found['slope_bytes_s'])
         self.assertTrue(found['quiet_level'], found['quiet'])
         self.assertEqual(found['kept'], dict.fromkeys(soak.SCOPED, 0))
         for name in ('active', 'blocks', 'buffers', 'stacks', 'arenas', 'heap', 'connections'):

@@ -28,6 +28,8 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PHASES = ('unit', 'checked', 'asan', 'tsan', 'e2e', 'mem', 'rehearsal')
 # the others: their own name
 BUILDS = {'unit': 'release', 'e2e': 'release', 'mem': 'release', 'rehearsal': 'asan'}
+# Files of end-to-end tests at a time: most of them wait most of the time, the soak all of it.
+WIDTHS = {'asan': 3, 'tsan': 3, 'e2e': 3, 'mem': 4}
 DEFAULTS = {
     'ASAN_OPTIONS': 'abort_on_error=1',
     'UBSAN_OPTIONS': 'halt_on_error=1:print_stacktrace=1',
@@ -116,7 +118,8 @@ def run_e2e(phase, folder, tests, prefix):
     with tempfile.TemporaryDirectory(prefix='weft-suite.') as scratch:
         out = os.path.join(scratch, 'totals')
         command = prefix + [sys.executable, 'tests/e2e/run.py', '--dir', tests, '--phase', phase,
-                            '--bin', os.path.join(folder, 'weft'), '--json', out]
+                            '--bin', os.path.join(folder, 'weft'), '--json', out,
+                            '-j', str(WIDTHS.get(phase, 2))]
         done = subprocess.run(command, stdin=subprocess.DEVNULL, check=False)
         try:
             with open(out, encoding='utf-8') as source:

@@ -294,7 +294,8 @@ class GoneFile(Resets):
         for wait in (0, 0.1):
             self.gone(weft.request('/file/large.bin'), wait=wait)
             self.gone(weft.request('/file/large.bin') * 5, wait=wait)
-        self.assertLessEqual(self.server.descriptors(), before)
+        # The admin thread opens files for moments, to look at memory.
+        self.assertTrue(weft.wait_until(lambda: self.server.descriptors() <= before, 2))
 
 
 if __name__ == '__main__':

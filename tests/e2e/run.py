@@ -195,7 +195,8 @@ def main():
     args = parser.parse_args()
 
     total = {'passed': 0, 'failed': 0, 'skipped': 0}
-    jobs = collect(args, total)
+    # The longest first, so that none is alone at the end.
+    jobs = sorted(collect(args, total), key=lambda job: -job[0].seconds)
     known = {file.name for file, _ in jobs}
     for name in args.names:
         if name not in known and total['skipped'] == 0:

@@ -8,12 +8,10 @@ preloaded where they are installed. With --weft also: the routes /pool/on and /p
 
 usage: alloc.py [--weft build/weft] [--alloc-rounds 9] [--json FILE]
 """
-import argparse
 import json
 import os
 import statistics
 import subprocess
-import sys
 
 import lib
 
@@ -190,17 +188,5 @@ def add_arguments(parser):
     parser.add_argument("--alloc-rounds", type=int, default=9)
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("--weft", help="the weft binary: for the routes")
-    parser.add_argument("--json", help="write the figures there")
-    add_arguments(parser)
-    args = parser.parse_args()
-    lib.finish(run(args), args.json)
-
-
 if __name__ == "__main__":
-    try:
-        main()
-    except lib.BenchError as e:
-        sys.exit(f"alloc.py: {e}")
+    lib.alone(__doc__, add_arguments, run, help="the weft binary: for the routes")

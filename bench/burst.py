@@ -15,7 +15,6 @@ peak, and what is left of a fresh process.
 
 usage: burst.py --weft build/weft [--burst-rounds 3] [--burst-conns 200] [--burst-cases arena,balanced]
 """
-import argparse
 import json
 import os
 import re
@@ -24,7 +23,6 @@ import shutil
 import socket
 import statistics
 import subprocess
-import sys
 import time
 import urllib.request
 
@@ -339,17 +337,5 @@ def add_arguments(parser):
     parser.set_defaults(burst_after=(0.1, 1, 10))
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--weft", required=True)
-    parser.add_argument("--json", help="write the figures there")
-    add_arguments(parser)
-    args = parser.parse_args()
-    lib.finish(run(args), args.json)
-
-
 if __name__ == "__main__":
-    try:
-        main()
-    except lib.BenchError as e:
-        sys.exit(f"burst.py: {e}")
+    lib.alone(__doc__, add_arguments, run, required=True)

@@ -7,12 +7,10 @@ everything, less Rss after one GET / (no warm-up on the route), for /stream and 
 
 usage: footprint.py --weft build/weft [--stream /stream] [--file-mb 100]
 """
-import argparse
 import os
 import shutil
 import socket
 import statistics
-import sys
 import tempfile
 import time
 
@@ -131,17 +129,5 @@ def add_arguments(parser):
     parser.add_argument("--file-mb", type=int, default=100)
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--weft", required=True)
-    parser.add_argument("--json", help="write the figures there")
-    add_arguments(parser)
-    args = parser.parse_args()
-    lib.finish(run(args), args.json)
-
-
 if __name__ == "__main__":
-    try:
-        main()
-    except lib.BenchError as e:
-        sys.exit(f"footprint.py: {e}")
+    lib.alone(__doc__, add_arguments, run, required=True)

@@ -7,13 +7,11 @@ listener is asked as well. Then strace counts mmap, munmap, mremap, madvise and 
 
 usage: heap.py --weft build/weft [--requests 1000000]
 """
-import argparse
 import os
 import re
 import signal
 import struct
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -151,17 +149,5 @@ def add_arguments(parser):
     parser.add_argument("--requests", type=int, default=1000000)
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--weft", required=True)
-    parser.add_argument("--json", help="write the figures there")
-    add_arguments(parser)
-    args = parser.parse_args()
-    lib.finish(run(args), args.json)
-
-
 if __name__ == "__main__":
-    try:
-        main()
-    except lib.BenchError as e:
-        sys.exit(f"heap.py: {e}")
+    lib.alone(__doc__, add_arguments, run, required=True)

@@ -2,6 +2,7 @@
 
 Standard library only. Nothing here is timed but by the programs in C; Python sleeps meanwhile.
 """
+import argparse
 import http.client
 import json
 import os
@@ -371,3 +372,17 @@ def finish(result, json_path):
             json.dump(result, f, indent=1, sort_keys=True)
             f.write("\n")
         print(f"written: {json_path}", file=sys.stderr)
+
+
+def alone(doc, add_arguments, run, **weft):
+    """A part as a program of its own: its first line, its arguments, its figures. weft: how argparse
+    is to take --weft."""
+    parser = argparse.ArgumentParser(description=doc.split("\n", maxsplit=1)[0])
+    parser.add_argument("--weft", **weft)
+    parser.add_argument("--json", help="write the figures there")
+    add_arguments(parser)
+    args = parser.parse_args()
+    try:
+        finish(run(args), args.json)
+    except BenchError as e:
+        sys.exit(f"{os.path.basename(sys.argv[0])}: {e}")

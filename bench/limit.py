@@ -8,10 +8,8 @@ carry the same tag (near or far, see pingpong.c), the median of the ratios.
 
 usage: limit.py [--weft build/weft] [--rounds 20] [--ms 400] [--modes plain,json,pipelined]
 """
-import argparse
 import os
 import statistics
-import sys
 import tempfile
 
 import lib
@@ -180,17 +178,5 @@ def add_arguments(parser):
                         default=[], help="the load goes round its connections without epoll")
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--weft", help="the weft binary; without it bare loops and nginx only")
-    parser.add_argument("--json", help="write the figures there")
-    add_arguments(parser)
-    args = parser.parse_args()
-    lib.finish(run(args), args.json)
-
-
 if __name__ == "__main__":
-    try:
-        main()
-    except lib.BenchError as e:
-        sys.exit(f"limit.py: {e}")
+    lib.alone(__doc__, add_arguments, run, help="the weft binary; without it bare loops and nginx only")

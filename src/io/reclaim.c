@@ -199,11 +199,12 @@ static void tick(struct weft_timer *timer)
     sample(loop);
     bool short_of = weft_governor_due(&r->governor, loop->clock.now_ns, free_share(loop)) ||
                     weft_limits_relief(loop->limits) >= WEFT_RELIEF_TRIM;
-    if (short_of)
+    if (short_of) {
         weft_reclaim_all(loop);
-    else
+    } else {
         age(loop);
-    begin(loop);
+        begin(loop);
+    }
     r->seen = loop->conns.takes;
     if (weft_pool_used(&loop->conns) > 0 || anything_free(loop))
         weft_timer_arm(&loop->wheel, &r->tick, loop->now_ms + r->window_ms);

@@ -94,7 +94,7 @@ class Rooted(weft.Case):
                 out.write(block)
                 sent.update(block)
         self.get('/')
-        before = self.server.rss()
+        before = self.server.reset_peak()
         got = hashlib.sha256()
         conn = self.conn(timeout=30)
         conn.sink = got.update

@@ -31,6 +31,7 @@ typedef struct weft_route_opts {
     uint32_t deadline_ms; /* total time of a request (timeouts.request_ms) */
     bool vital;           /* never refused because memory is short: for health checks. Keep small */
     uint32_t stack;       /* stack bytes that the handler needs: all get the largest (rule 6) */
+    bool body_length;     /* it must say how long its body is: 411 for a chunked one */
 } weft_route_opts;
 #define WEFT_ROUTE_OPTS(...)                                                                       \
     (&(const weft_route_opts){.size = sizeof(weft_route_opts), __VA_ARGS__})

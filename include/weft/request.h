@@ -76,6 +76,11 @@ weft_str weft_param(const weft_req *rq, const char *name_z);
  *  match. */
 uint64_t weft_param_u64(const weft_req *rq, const char *name_z);
 
+/** Is the body of this media type, and in no content coding? Parameters ("; charset=...") aside.
+ *  type     "application/json"; case does not matter; borrowed for the call
+ *  returns  0; WEFT_EMEDIA (415, counted): another type, none, or a coding (RFC 9110 8.4) */
+WEFT_CHECK weft_rc weft_expect_media(weft_req *rq, weft_str type);
+
 /** The next piece of the body, where it lies, chunks decoded: borrowed until the next call (rule
  *  2). Waits (rule 7).
  *  out      1 or more bytes; empty at the end

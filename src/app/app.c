@@ -96,6 +96,7 @@ static void set_opts(weft_app *app, struct weft_route *route, const weft_route_o
     route->body_bytes_max = opts->body_unlimited ? UINT64_MAX : opts->body;
     route->deadline_ms = opts->deadline_ms;
     route->vital = opts->vital;
+    route->body_length = opts->body_length;
     if (opts->heap > 0 && opts->heap > opts->memory)
         mistake(app, "route %.*s: .heap is part of .memory, which must be as large",
                 (int)route->pattern.len, route->pattern.ptr);

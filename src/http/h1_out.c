@@ -8,6 +8,7 @@
 #include "http/h1.h"
 #include "http/h1_priv.h"
 #include "http/receipt.h"
+#include "http/status.h"
 
 #define HEAD_BYTES_FIXED 320 /* prefix, length, connection: everything of ours in a head */
 #define CHUNK_LINE_BYTES 6   /* "0ffc\r\n" */
@@ -200,7 +201,7 @@ static void refuse_full(struct weft_h1 *h)
     h->extra[0] = (struct iovec){(void *)(uintptr_t)text.ptr, text.len};
     h->extra_count = 1;
     weft_loop_count(h->conn.loop, WEFT_COUNTER_REQUESTS);
-    weft_loop_count(h->conn.loop, WEFT_COUNTER_RESPONSES_5XX);
+    weft_status_count(h->conn.loop, 503);
     weft_loop_count(h->conn.loop, WEFT_COUNTER_SHED_ACTIVE);
 }
 
@@ -227,8 +228,7 @@ void weft_h1_refuse(struct weft_h1 *h, int status, weft_str text)
     if (status == 503)
         rq->out_inline[rq->out_count++] = retry;
     weft_loop_count(h->conn.loop, WEFT_COUNTER_REQUESTS);
-    weft_loop_count(h->conn.loop,
-                    status < 500 ? WEFT_COUNTER_RESPONSES_4XX : WEFT_COUNTER_RESPONSES_5XX);
+    weft_status_count(h->conn.loop, status);
     if (weft_h1_block_room(h) < HEAD_BYTES_FIXED + 256)
         return; /* a full block of earlier answers leaves; the refusal is just the close */
     char *end = write_head(h, rq, weft_h1_block_at(h));
@@ -351,12 +351,8 @@ weft_rc weft_h1_end(weft_req *rq)
 
 static void count_answer(struct weft_loop *loop, int status)
 {
-    enum weft_counter id = status < 300   ? WEFT_COUNTER_RESPONSES_2XX
-                           : status < 400 ? WEFT_COUNTER_RESPONSES_3XX
-                           : status < 500 ? WEFT_COUNTER_RESPONSES_4XX
-                                          : WEFT_COUNTER_RESPONSES_5XX;
     weft_loop_count(loop, WEFT_COUNTER_REQUESTS);
-    weft_loop_count(loop, id);
+    weft_status_count(loop, status);
 }
 
 static weft_rc queue_body(struct weft_h1 *h)

@@ -2,6 +2,7 @@
 #include "http/message.h"
 #include "base/fmt.h"
 #include "http/escape.h"
+#include "http/params.h"
 #include "http/service.h"
 #include <unistd.h>
 
@@ -346,6 +347,17 @@ size_t weft_slots_registered(void)
 }
 
 /* ---- the request's body ---- */
+
+weft_rc weft_expect_media(weft_req *rq, weft_str type)
+{
+    weft_str named = weft_header(rq, "content-type");
+    weft_str coding = weft_header(rq, "content-encoding");
+    bool coded = coding.len > 0 && !weft_str_ieq(coding, WEFT_S("identity"));
+    if (!coded && weft_str_ieq(weft_params_first(&named), type))
+        return 0;
+    weft_loop_count(rq->loop, WEFT_COUNTER_MEDIA_TYPE);
+    return WEFT_EMEDIA;
+}
 
 weft_rc weft_read_body(weft_req *rq, weft_str *out)
 {

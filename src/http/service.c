@@ -149,6 +149,13 @@ static bool shed(const weft_req *rq)
     return weft_limits_relief(rq->loop->limits) >= WEFT_RELIEF_SHED && !rq->route->vital;
 }
 
+/* Does the head say how long the body is? One without either field has none (RFC 9112 6.3); methods
+ * that are sent with a body say so even of an empty one (RFC 9110 8.6). */
+static bool announces(const weft_req *rq)
+{
+    return (rq->head.flags & WEFT_HEAD_HAS_LENGTH) != 0;
+}
+
 /* The route's rules: memory is promised before anything runs, so that it cannot fail half-way. */
 static weft_rc admit(weft_req *rq)
 {
@@ -170,6 +177,10 @@ static weft_rc admit(weft_req *rq)
     if (WEFT_UNLIKELY(rq->head.content_length > rq->body_max)) {
         weft_loop_count(rq->loop, WEFT_COUNTER_BODY_TOO_LARGE);
         return WEFT_ELIMIT;
+    }
+    if (WEFT_UNLIKELY(route->body_length && !announces(rq))) {
+        weft_loop_count(rq->loop, WEFT_COUNTER_LENGTH_MISSING);
+        return WEFT_ELENGTH;
     }
     if (WEFT_UNLIKELY(route->deadline_ms != 0)) {
         rq->deadline = (struct weft_timer){.fire = late};

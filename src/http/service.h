@@ -25,6 +25,7 @@ struct weft_route {
     uint64_t body_bytes_max; /* UINT64_MAX: any size */
     uint32_t deadline_ms;    /* 0 = none */
     bool vital;              /* served however short memory is */
+    bool body_length;        /* a chunked body is refused: 411 */
     weft_str pattern;        /* borrowed from the application: its name in reports */
     weft_str method;         /* borrowed likewise */
     uint32_t index;          /* in the site; UINT32_MAX: of no route */

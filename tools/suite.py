@@ -5,8 +5,8 @@
     checked  unit tests, -Dchecked=true
     asan     unit and end-to-end tests, address and undefined-behaviour sanitizers
     tsan     unit tests and the end-to-end tests where threads meet, thread sanitizer
-    e2e      end-to-end tests, release build, both engines
-    mem      memory against the sums of `weft plan`, release build, both engines
+    e2e      end-to-end tests, and memory against the sums of `weft plan` (tests/mem), release
+             build, both engines
     rehearsal
              memory that runs out: each allocation fails in turn, asan build, both engines; half of
              the start's points per engine, or all of them, and longer runs of failures, with
@@ -25,11 +25,14 @@ import tempfile
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-PHASES = ('unit', 'checked', 'asan', 'tsan', 'e2e', 'mem', 'rehearsal')
+PHASES = ('unit', 'checked', 'asan', 'tsan', 'e2e', 'rehearsal')
 # the others: their own name
-BUILDS = {'unit': 'release', 'e2e': 'release', 'mem': 'release', 'rehearsal': 'asan'}
-# Files of end-to-end tests at a time: most of them wait most of the time, the soak all of it.
-WIDTHS = {'asan': 3, 'tsan': 3, 'e2e': 3, 'mem': 4}
+BUILDS = {'unit': 'release', 'e2e': 'release', 'rehearsal': 'asan'}
+# Where the files of a phase are; and how many at a time: most of them wait most of the time, the two
+# of the soak all of it.
+FOLDERS = {'asan': ['tests/e2e'], 'tsan': ['tests/e2e'], 'e2e': ['tests/e2e', 'tests/mem'],
+           'rehearsal': ['tests/mem']}
+WIDTHS = {'asan': 3, 'tsan': 3, 'e2e': 5}
 DEFAULTS = {
     'ASAN_OPTIONS': 'abort_on_error=1',
     'UBSAN_OPTIONS': 'halt_on_error=1:print_stacktrace=1',
@@ -113,13 +116,15 @@ def run_unit(phase, folder, prefix):
     return totals
 
 
-def run_e2e(phase, folder, tests, prefix):
+def run_e2e(phase, folder, prefix):
     totals = Totals()
     with tempfile.TemporaryDirectory(prefix='weft-suite.') as scratch:
         out = os.path.join(scratch, 'totals')
-        command = prefix + [sys.executable, 'tests/e2e/run.py', '--dir', tests, '--phase', phase,
+        command = prefix + [sys.executable, 'tests/e2e/run.py', '--phase', phase,
                             '--bin', os.path.join(folder, 'weft'), '--json', out,
                             '-j', str(WIDTHS.get(phase, 2))]
+        for tests in FOLDERS[phase]:
+            command += ['--dir', tests]
         done = subprocess.run(command, stdin=subprocess.DEVNULL, check=False)
         try:
             with open(out, encoding='utf-8') as source:
@@ -148,10 +153,8 @@ def run_phase(phase):
         return totals
     if phase in ('unit', 'checked', 'asan', 'tsan'):
         totals.add(run_unit(phase, folder, prefix))
-    if phase in ('e2e', 'asan', 'tsan'):
-        totals.add(run_e2e(phase, folder, 'tests/e2e', prefix))
-    if phase in ('mem', 'rehearsal'):
-        totals.add(run_e2e(phase, folder, 'tests/mem', prefix))
+    if phase in FOLDERS:
+        totals.add(run_e2e(phase, folder, prefix))
     return totals
 
 

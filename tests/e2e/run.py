@@ -8,10 +8,11 @@
 A test file is plain unittest. It finds the binary in WEFT_BIN, the engine in WEFT_ENGINE and the
 phase in WEFT_PHASE. Comment lines in it, at the left margin, say where it runs:
 
-    # phases: e2e asan tsan   the phases that it belongs to (without: e2e and asan, or mem)
+    # phases: e2e asan tsan   the phases that it belongs to (without: e2e and asan)
     # engines: uring          the engines that it runs on (without: each)
     # seconds: 90             its timeout (without: 60; four times as much under a sanitizer)
     # alone                   never beside another one: it measures time
+    # quiet                   beside other quiet ones only: it waits, and looks at the clock
 """
 import argparse
 import concurrent.futures
@@ -77,12 +78,14 @@ class File:
             text = source.read()
         self.path = path
         self.name = os.path.basename(path)[:-len('_test.py')]
-        self.phases = self.words(text, 'phases') or ['e2e', 'asan', 'mem']
+        self.phases = self.words(text, 'phases') or ['e2e', 'asan']
         self.engines = self.words(text, 'engines')
         self.seconds = int((self.words(text, 'seconds') or ['60'])[0])
         if phase in SANITIZED:
             self.seconds *= 4
-        self.alone = re.search(r'^# alone\b', text, re.M) is not None
+        # how many of its kind run at a time; 0: as many as are asked for
+        self.width = (1 if re.search(r'^# alone\b', text, re.M) else
+                      2 if re.search(r'^# quiet\b', text, re.M) else 0)
 
     @staticmethod
     def words(text, key):
@@ -164,7 +167,9 @@ def collect(args, total):
     if refused:
         print('note: io_uring is refused here (%s): its runs are skipped' % refused)
     jobs = []
-    for path in sorted(glob.glob(os.path.join(ROOT, args.dir, '*_test.py'))):
+    paths = [path for folder in args.dir
+             for path in sorted(glob.glob(os.path.join(ROOT, folder, '*_test.py')))]
+    for path in paths:
         file = File(path, args.phase)
         if args.names and file.name not in args.names:
             continue
@@ -186,13 +191,14 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--bin', default=os.environ.get('WEFT_BIN', os.path.join(ROOT, 'build/weft')))
-    parser.add_argument('--dir', default='tests/e2e')
+    parser.add_argument('--dir', action='append', help='tests/e2e; may be given more than once')
     parser.add_argument('--engine', action='append', choices=['uring', 'epoll'])
     parser.add_argument('--phase', default='e2e')
     parser.add_argument('--json', help='write the totals here')
     parser.add_argument('-j', type=int, default=2, help='files at a time')
     parser.add_argument('names', nargs='*', help='hello for hello_test.py')
     args = parser.parse_args()
+    args.dir = args.dir or ['tests/e2e']
 
     total = {'passed': 0, 'failed': 0, 'skipped': 0}
     # The longest first, so that none is alone at the end.
@@ -200,14 +206,14 @@ def main():
     known = {file.name for file, _ in jobs}
     for name in args.names:
         if name not in known and total['skipped'] == 0:
-            print('FAIL %s: no such test in %s' % (name, args.dir))
+            print('FAIL %s: no such test in %s' % (name, ' or '.join(args.dir)))
             total['failed'] += 1
     if jobs and not os.access(args.bin, os.X_OK):
         print('FAIL %s is not there: %d test files not run' % (args.bin, len(jobs)))
         total['failed'] += len(jobs)
         jobs = []
-    run_jobs([job for job in jobs if not job[0].alone], args.j, args, total)
-    run_jobs([job for job in jobs if job[0].alone], 1, args, total)
+    for width in (0, 2, 1):
+        run_jobs([job for job in jobs if job[0].width == width], width or args.j, args, total)
     if args.json:
         with open(args.json, 'w', encoding='utf-8') as out:
             json.dump(total, out)

@@ -1,6 +1,6 @@
 """Clients that are slow, stop, or go away: others do not wait for them, and nothing of them is left."""
 # seconds: 90
-# alone
+# quiet
 # shows SF-10
 import select
 import tempfile

@@ -27,11 +27,26 @@ extern "C" {
  *           and the route's cap) */
 WEFT_CHECK weft_rc weft_begin(weft_req *rq, int status, weft_str type);
 
+/** The same with a length that is known: Content-Length instead of chunks, and HTTP/1.0 may keep
+ * its connection. What is written must come to it exactly (but for HEAD): more is WEFT_ELIMIT, less
+ *  breaks the stream off when it ends.
+ *  len      bytes of the body
+ *  returns  as weft_begin() */
+WEFT_CHECK weft_rc weft_begin_sized(weft_req *rq, int status, weft_str type, uint64_t len);
+
 /** Write bytes, borrowed for the call; waits while the client is slow. Up to 4 KiB are copied
  *  into the block; more are sent from where they lie, and have left when this returns.
  *  returns  0; WEFT_ECANCELED (the client has gone), WEFT_EDEADLINE, WEFT_EFULL (no stack to wait
- *           on, no block), WEFT_ESTATE (no weft_begin(), or ended) */
+ *           on, no block), WEFT_ESTATE (no weft_begin(), or ended), WEFT_ELIMIT (more than
+ *           weft_begin_sized() said: nothing is written) */
 WEFT_CHECK weft_rc weft_write(weft_req *rq, weft_str bytes);
+
+/** Write bytes of a file, which go from the page cache to the socket without passing through here;
+ *  they have left when this returns. In a chunked stream they are a chunk of their own.
+ *  fd       a regular file, yours to close after the call (rule 3); its offset is not used
+ *  len      bytes from offset on that are there: a file that is cut meanwhile breaks the connection
+ *  returns  as weft_write(); WEFT_ENOTSUP: another protocol than HTTP/1 */
+WEFT_CHECK weft_rc weft_write_file(weft_req *rq, int fd, uint64_t offset, uint64_t len);
 
 /** printf's subset: d i u x X o c s p f % with flags, width, precision and h hh l ll z j t; e and
  *  g print the shortest text that reads back the same. No locale, no heap.

@@ -64,6 +64,7 @@ static const struct weft_exchange_ops h1_exchange = {
     .room = weft_h1_room,
     .commit = weft_h1_commit,
     .write = weft_h1_write,
+    .write_file = weft_h1_write_file,
     .flush = weft_h1_flush,
     .end = weft_h1_end,
     .pause = h1_pause,

@@ -151,7 +151,7 @@ static char *write_head(struct weft_h1 *h, const weft_req *rq, char *to)
         to = copy(to, rq->type);
         to = copy(to, WEFT_S("\r\n"));
     }
-    if (rq->body_kind == WEFT_BODY_STREAM) {
+    if (rq->body_kind == WEFT_BODY_STREAM && rq->body.len == WEFT_LENGTH_UNKNOWN) {
         if (h->chunked_out)
             to = copy(to, WEFT_S("Transfer-Encoding: chunked\r\n"));
     } else if (rq->status != 204 && (rq->status != 304 || rq->body.len > 0)) {
@@ -240,8 +240,10 @@ weft_rc weft_h1_begin(weft_req *rq)
 {
     struct weft_h1 *h = weft_h1_of_req(rq);
     h->bodiless = bodiless(rq);
-    h->chunked_out = rq->head.version_minor > 0 && !(rq->status == 204 || rq->status == 304);
-    if (rq->head.version_minor == 0)
+    bool sized = rq->body.len != WEFT_LENGTH_UNKNOWN;
+    h->chunked_out =
+        rq->head.version_minor > 0 && !sized && !(rq->status == 204 || rq->status == 304);
+    if (rq->head.version_minor == 0 && !sized)
         h->closing = true; /* the end of the body is the end of the connection */
     /* A handler that answers while it reads: the client must hear "go on" before it hears the
      * answer, RFC 9110 10.1.1. */
@@ -319,6 +321,29 @@ static weft_rc make_room(struct weft_h1 *h, size_t bytes)
     if (weft_h1_block_room(h) < bytes || h->extra_count > 0)
         WEFT_TRY(weft_h1_flush_wait(h));
     return weft_h1_block_ready(h) ? 0 : WEFT_EFULL;
+}
+
+/* A chunk of its own (or just the bytes), behind what is in the block. */
+weft_rc weft_h1_write_file(weft_req *rq, int fd, uint64_t offset, uint64_t len)
+{
+    struct weft_h1 *h = weft_h1_of_req(rq);
+    if (h->bodiless)
+        return 0;
+    weft_h1_close_chunk(h);
+    WEFT_TRY(make_room(h, WEFT_CHUNK_HEAD_BYTES_MAX));
+    if (weft_tasks_full(&h->conn.loop->tasks))
+        return WEFT_EFULL;
+    WEFT_TRY(weft_conn_reserve_file(&h->conn));
+    if (h->chunked_out)
+        h->block_len += (uint32_t)weft_chunk_head(weft_h1_block_at(h), (size_t)len);
+    h->conn.file = fd;
+    h->conn.file_offset = offset;
+    h->conn.file_left = len;
+    weft_rc rc = weft_h1_flush_wait(h);
+    h->conn.file_left = 0; /* canceled before it began: an error may take its place */
+    if (rc == 0 && h->chunked_out)
+        weft_h1_put(h, WEFT_S("\r\n"));
+    return rc;
 }
 
 static weft_rc put_trailers(struct weft_h1 *h, const weft_req *rq)

@@ -597,17 +597,28 @@ weft_rc weft_raw(weft_req *rq, weft_str bytes)
 
 /* ---- streams ---- */
 
-weft_rc weft_begin(weft_req *rq, int status, weft_str type)
+static weft_rc begin(weft_req *rq, int status, weft_str type, size_t len)
 {
     if (weft_req_answered(rq))
         return WEFT_ESTATE;
     WEFT_TRY(about_to_wait(
         rq)); /* it will have to, sooner or later: better told now than in the middle */
     WEFT_TRY(answer(rq, status, type, WEFT_BODY_STREAM));
+    rq->body = weft_str_make(NULL, len);
     weft_rc rc = rq->exchange->begin(rq);
     if (rc < 0)
         weft_req_unanswer(rq); /* its head was not queued: an error can still be answered */
     return rc;
+}
+
+weft_rc weft_begin(weft_req *rq, int status, weft_str type)
+{
+    return begin(rq, status, type, WEFT_LENGTH_UNKNOWN);
+}
+
+weft_rc weft_begin_sized(weft_req *rq, int status, weft_str type, uint64_t len)
+{
+    return len < WEFT_LENGTH_UNKNOWN ? begin(rq, status, type, (size_t)len) : WEFT_EINVAL;
 }
 
 static weft_rc stream_open(const weft_req *rq)
@@ -617,9 +628,17 @@ static weft_rc stream_open(const weft_req *rq)
     return rq->canceled;
 }
 
+/* How many bytes does the announced length leave? */
+static uint64_t stream_left(const weft_req *rq)
+{
+    return rq->body.len == WEFT_LENGTH_UNKNOWN ? UINT64_MAX : rq->body.len - rq->answered_bytes;
+}
+
 weft_rc weft_write(weft_req *rq, weft_str bytes)
 {
     WEFT_TRY(stream_open(rq));
+    if (bytes.len > stream_left(rq))
+        return WEFT_ELIMIT;
     rq->answered_bytes += bytes.len;
     if (bytes.len > WEFT_BLOCK_BYTES)
         return rq->exchange->write(rq, bytes);
@@ -635,6 +654,17 @@ weft_rc weft_write(weft_req *rq, weft_str bytes)
         bytes.len -= n;
     }
     return 0;
+}
+
+weft_rc weft_write_file(weft_req *rq, int fd, uint64_t offset, uint64_t len)
+{
+    WEFT_TRY(stream_open(rq));
+    if (rq->exchange->write_file == NULL)
+        return WEFT_ENOTSUP;
+    if (len > stream_left(rq))
+        return WEFT_ELIMIT;
+    rq->answered_bytes += len;
+    return len > 0 ? rq->exchange->write_file(rq, fd, offset, len) : 0;
 }
 
 /* Straight into the block; what does not fit the rest of it is formatted once more into the next.
@@ -655,6 +685,8 @@ static weft_rc print(weft_req *rq, const char *format, va_list args)
     va_end(again);
     if (rc != 0)
         return rc;
+    if (len > stream_left(rq))
+        return WEFT_ELIMIT;
     rq->exchange->commit(rq, len);
     rq->answered_bytes += len;
     return 0;
@@ -693,6 +725,9 @@ weft_rc weft_trailer(weft_req *rq, weft_str name, weft_str value)
 weft_rc weft_end(weft_req *rq)
 {
     WEFT_TRY(stream_open(rq));
+    bool bodiless = rq->head.method == WEFT_HEAD || rq->status == 304;
+    if (rq->body.len != WEFT_LENGTH_UNKNOWN && stream_left(rq) > 0 && !bodiless)
+        return WEFT_ESTATE; /* less than was announced: the client must be able to tell */
     rq->ended = true;
     return rq->exchange->end(rq);
 }

@@ -26,6 +26,7 @@ struct weft_route;   /* http/service.h */
 #define WEFT_OUT_FIELDS_MAX    32
 #define WEFT_TRAILERS_MAX      4
 #define WEFT_INLINE_BODY_MAX   2048 /* smaller bodies are copied behind their head: one send */
+#define WEFT_LENGTH_UNKNOWN    SIZE_MAX /* body.len of a stream that did not say */
 
 enum weft_body_kind {
     WEFT_BODY_NONE,   /* nothing answered yet */
@@ -64,6 +65,8 @@ struct weft_exchange_ops {
     void (*commit)(weft_req *rq, size_t bytes);
     /* Bytes that are too many to be copied: sent from where they lie, then it returns. */
     weft_rc (*write)(weft_req *rq, weft_str bytes);
+    /* The same with bytes of a file, from the page cache. */
+    weft_rc (*write_file)(weft_req *rq, int fd, uint64_t offset, uint64_t len);
     weft_rc (*flush)(weft_req *rq);
     weft_rc (*end)(weft_req *rq);
     /* The task is about to wait: let what is queued leave, keep what it still needs. */
@@ -130,7 +133,7 @@ struct weft_req {
     uint8_t trailer_count;
     int status;
     weft_str type;
-    weft_str body;
+    weft_str body; /* of a stream: its length, or WEFT_LENGTH_UNKNOWN */
     int file;
     uint64_t file_offset;
     uint64_t answered_bytes;

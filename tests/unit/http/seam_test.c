@@ -22,8 +22,57 @@ static weft_rc charge(weft_req *rq)
     return weft_text(rq, 200, WEFT_S("charged"));
 }
 
-static const struct seam_route routes[] = {
-    DEMO_ROUTES, {"GET", "/hurry-large", large, 0, 5}, {"GET", "/charge", charge}};
+static weft_rc pieces(weft_req *rq)
+{
+    char text[3000];
+    memset(text, 'P', sizeof(text));
+    int fd = memfd_create("seam", MFD_CLOEXEC);
+    assert_int_equal(write(fd, text, sizeof(text)), sizeof(text));
+    weft_rc rc = weft_write(rq, WEFT_S("before "));
+    if (rc == 0)
+        rc = weft_write_file(rq, fd, 1000, 2000);
+    if (rc == 0)
+        rc = weft_printf(rq, " %s ", "between");
+    if (rc == 0)
+        rc = weft_write_file(rq, fd, 0, 0);
+    if (rc == 0)
+        rc = weft_write_file(rq, fd, 2999, 1);
+    close(fd);
+    return rc;
+}
+
+#define PIECES_BYTES 2017
+
+/* Bytes and pieces of a file in one stream: of a length that was told, or chunked. */
+static weft_rc pieces_sized(weft_req *rq)
+{
+    WEFT_TRY(weft_begin_sized(rq, 200, WEFT_S("text/plain"), PIECES_BYTES));
+    WEFT_TRY(pieces(rq));
+    assert_int_equal(weft_write(rq, WEFT_S("!")), WEFT_ELIMIT);
+    assert_int_equal(weft_printf(rq, "!"), WEFT_ELIMIT);
+    assert_int_equal(weft_write_file(rq, 0, 0, 1), WEFT_ELIMIT);
+    return weft_end(rq);
+}
+
+static weft_rc pieces_chunked(weft_req *rq)
+{
+    assert_int_equal(weft_write_file(rq, 0, 0, 1), WEFT_ESTATE);
+    WEFT_TRY(weft_begin(rq, 200, WEFT_S("text/plain")));
+    return pieces(rq);
+}
+
+static weft_rc too_short(weft_req *rq)
+{
+    WEFT_TRY(weft_begin_sized(rq, 200, WEFT_S("text/plain"), PIECES_BYTES + 1));
+    return pieces(rq);
+}
+
+static const struct seam_route routes[] = {DEMO_ROUTES,
+                                           {"GET", "/hurry-large", large, 0, 5},
+                                           {"GET", "/charge", charge},
+                                           {"GET", "/pieces", pieces_sized},
+                                           {"GET", "/pieces-chunked", pieces_chunked},
+                                           {"GET", "/too-short", too_short}};
 
 static int open_seam(void **state)
 {
@@ -78,6 +127,12 @@ static const char *const scripts[] = {
     GET("/defer") GET("/defer-error") GET("/defer-nap") GET("/defer-stream"),
     GET("/file") GET("/"),
     "HEAD /file HTTP/1.1\r\nHost: a\r\n\r\n" GET("/"),
+    GET("/pieces") GET("/"),
+    GET("/") GET("/pieces-chunked") GET("/"),
+    "HEAD /pieces HTTP/1.1\r\nHost: a\r\n\r\n" GET("/"),
+    "GET /pieces HTTP/1.0\r\nConnection: keep-alive\r\n\r\n" GET("/"),
+    "GET /pieces-chunked HTTP/1.0\r\n\r\n",
+    GET("/too-short") GET("/"),
     GET("/raw") GET("/"),
     GET("/silent") GET("/oom") GET("/empty") GET("/hurry"),
     GET("/nowhere") GET("/user/x") "DELETE / HTTP/1.1\r\nHost: a\r\n\r\n",
@@ -511,6 +566,40 @@ static void draining_says_close(void **state)
     assert_nothing_is_held();
 }
 
+static void a_file_is_a_piece_of_a_stream(void **state)
+{
+    (void)state;
+    feed_text(GET("/pieces-chunked"));
+    assert_true(output_has("Transfer-Encoding: chunked\r\n"));
+    assert_true(output_has("0007\r\nbefore \r\n7d0\r\nPPP"));
+    assert_true(output_has("PPP\r\n0009\r\n between \r\n1\r\nP\r\n0\r\n\r\n"));
+    assert_nothing_is_held();
+}
+
+static void a_stream_may_have_a_length(void **state)
+{
+    (void)state;
+    feed_text("GET /pieces HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
+    assert_true(output_has("Content-Length: 2017\r\n"));
+    assert_true(output_has("\r\n\r\nbefore PPP"));
+    assert_true(output_has("PPP between P"));
+    assert_false(output_has("chunked"));
+    assert_false(seam.wire.closed);
+    assert_nothing_is_held();
+}
+
+/* The client counts on what was announced: it must be able to tell. */
+static void a_stream_that_ends_early_is_broken_off(void **state)
+{
+    (void)state;
+    feed_text(GET("/too-short") GET("/"));
+    assert_true(output_has("Content-Length: 2018\r\n"));
+    assert_true(seam.wire.closed);
+    assert_int_equal(output_count("HTTP/1.1 "), 1);
+    assert_int_equal(counted(WEFT_COUNTER_STREAMS_BROKEN), 1);
+    assert_nothing_is_held();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -536,6 +625,9 @@ int main(void)
         SEAM_TEST(what_a_handler_mallocs_comes_out_of_its_cap),
         SEAM_TEST(with_no_block_left_the_connection_ends),
         SEAM_TEST(draining_says_close),
+        SEAM_TEST(a_file_is_a_piece_of_a_stream),
+        SEAM_TEST(a_stream_may_have_a_length),
+        SEAM_TEST(a_stream_that_ends_early_is_broken_off),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -89,6 +89,11 @@ int weft_answered(const weft_req *rq);
 /** Bytes of the response's body without framing (so far, for streams); for HEAD what GET had. */
 uint64_t weft_answered_bytes(const weft_req *rq);
 
+/** Send this answer as it is, whatever the settings compress.* say: for what mixes a secret with
+ * what the client chose (its length would tell, as in BREACH). Before weft_begin(), or before the
+ * handler returns. */
+void weft_uncoded(weft_req *rq);
+
 /** HTTP/1 only: these very bytes are the response, head and all; the connection closes behind
  *  them.
  *  bytes    static or borrowed until the request ends (rule 3); nothing is checked; counted as 200

@@ -2,6 +2,7 @@
 #include "http/message.h"
 #include "base/fmt.h"
 #include "http/escape.h"
+#include "http/filter.h"
 #include "http/params.h"
 #include "http/service.h"
 #include <unistd.h>
@@ -37,7 +38,8 @@ void weft_req_init(weft_req *rq, const struct weft_exchange_ops *exchange,
     rq->defers = NULL;
     rq->started_ns = service->loop->clock.now_ns;
     rq->body_kind = WEFT_BODY_NONE;
-    rq->ended = rq->borrowed = false;
+    rq->ended = rq->borrowed = rq->uncoded = false;
+    rq->coder = 0;
     rq->out_count = rq->trailer_count = 0;
     rq->status = 0;
     rq->type = (weft_str){0};
@@ -60,6 +62,18 @@ static void run_defers(weft_req *rq)
     }
 }
 
+static void drop_coder(weft_req *rq)
+{
+    if (WEFT_UNLIKELY(rq->coder != 0))
+        rq->service->filter->drop(rq);
+}
+
+/* Who takes a stream's bytes: a coder on the way, or the protocol. */
+static const struct weft_exchange_ops *sink(const weft_req *rq)
+{
+    return WEFT_UNLIKELY(rq->coder != 0) ? rq->service->filter->sink : rq->exchange;
+}
+
 void weft_req_finish(weft_req *rq)
 {
     weft_assert(rq->task == NULL);
@@ -70,6 +84,7 @@ void weft_req_finish(weft_req *rq)
     if (rq->promised > 0 && rq->route != NULL) /* one that was refused says nothing */
         weft_histories_add(&rq->service->histories, rq->route->index, weft_arena_peak(&rq->arena));
     weft_escape_look(rq);
+    drop_coder(rq);
     weft_req_release(rq);
 }
 
@@ -128,7 +143,7 @@ void weft_req_cancel(weft_req *rq, weft_rc rc)
 
 /* May this request leave its stack now? Tells the protocol, which lets queued answers leave. Asked
  * once: the last stack never waits, so a task that may wait now still may after it has waited. */
-static weft_rc about_to_wait(weft_req *rq)
+weft_rc weft_req_may_wait(weft_req *rq)
 {
     if (rq->canceled != 0)
         return rq->canceled;
@@ -138,7 +153,7 @@ static weft_rc about_to_wait(weft_req *rq)
         weft_loop_count(rq->loop, WEFT_COUNTER_SHED_STACKS);
         return WEFT_EFULL;
     }
-    return rq->exchange->pause(rq);
+    return sink(rq)->pause(rq);
 }
 
 /* A wait for time or for a descriptor, on the task's own stack. */
@@ -157,7 +172,7 @@ static void nap_over(struct weft_timer *timer)
 
 weft_rc weft_sleep_ms(weft_req *rq, uint64_t ms)
 {
-    WEFT_TRY(about_to_wait(rq));
+    WEFT_TRY(weft_req_may_wait(rq));
     struct nap nap = {.rq = rq, .timer = {.fire = nap_over}};
     weft_timer_arm(&rq->loop->wheel, &nap.timer, rq->loop->now_ms + WEFT_MIN(ms, SLEEP_MS_MAX));
     weft_rc rc = weft_req_wait(rq, WEFT_WAIT_TIME);
@@ -180,7 +195,7 @@ static void nap_late(struct weft_timer *timer)
 
 weft_rc weft_wait_fd(weft_req *rq, int fd, uint32_t events, uint64_t ms, uint32_t *out_revents)
 {
-    WEFT_TRY(about_to_wait(rq));
+    WEFT_TRY(weft_req_may_wait(rq));
     struct nap nap = {.rq = rq, .timer = {.fire = nap_late}, .watch = {.ready = nap_ready}};
     WEFT_TRY(weft_loop_watch(rq->loop, &nap.watch, fd, events));
     if (ms != 0)
@@ -223,7 +238,7 @@ static void job_done(struct weft_offload_job *offload)
 
 weft_rc weft_offload(weft_req *rq, void (*fn)(void *arg), void *arg)
 {
-    WEFT_TRY(about_to_wait(rq));
+    WEFT_TRY(weft_req_may_wait(rq));
     struct job job = {.rq = rq, .fn = fn, .arg = arg};
     job.offload.run = job_run;
     job.offload.done = job_done;
@@ -503,6 +518,7 @@ weft_rc weft_status(weft_req *rq, int status)
 
 void weft_req_unanswer(weft_req *rq)
 {
+    drop_coder(rq);
     rq->body_kind = WEFT_BODY_NONE;
     rq->out_count = 0;
     rq->out_fields = rq->out_inline; /* from where they move again when they are too many */
@@ -560,8 +576,11 @@ static weft_rc check_field(weft_str name, weft_str value)
 
 weft_rc weft_set_header(weft_req *rq, weft_str name, weft_str value)
 {
-    if (rq->body_kind == WEFT_BODY_STREAM)
-        return WEFT_ESTATE;
+    return rq->body_kind == WEFT_BODY_STREAM ? WEFT_ESTATE : weft_req_add_field(rq, name, value);
+}
+
+weft_rc weft_req_add_field(weft_req *rq, weft_str name, weft_str value)
+{
     WEFT_TRY(check_field(name, value));
     if (rq->out_count == WEFT_OUT_FIELDS_MAX)
         return WEFT_EFULL;
@@ -601,10 +620,12 @@ static weft_rc begin(weft_req *rq, int status, weft_str type, size_t len)
 {
     if (weft_req_answered(rq))
         return WEFT_ESTATE;
-    WEFT_TRY(about_to_wait(
+    WEFT_TRY(weft_req_may_wait(
         rq)); /* it will have to, sooner or later: better told now than in the middle */
     WEFT_TRY(answer(rq, status, type, WEFT_BODY_STREAM));
     rq->body = weft_str_make(NULL, len);
+    if (WEFT_UNLIKELY(rq->service->filter != NULL))
+        WEFT_TRY(rq->service->filter->begin(rq));
     weft_rc rc = rq->exchange->begin(rq);
     if (rc < 0)
         weft_req_unanswer(rq); /* its head was not queued: an error can still be answered */
@@ -641,15 +662,15 @@ weft_rc weft_write(weft_req *rq, weft_str bytes)
         return WEFT_ELIMIT;
     rq->answered_bytes += bytes.len;
     if (bytes.len > WEFT_BLOCK_BYTES)
-        return rq->exchange->write(rq, bytes);
+        return sink(rq)->write(rq, bytes);
     while (bytes.len > 0) {
         char *to = NULL;
         size_t room = 0;
-        WEFT_TRY(rq->exchange->room(rq, 1, &to, &room));
+        WEFT_TRY(sink(rq)->room(rq, 1, &to, &room));
         size_t n = WEFT_MIN(room, bytes.len);
         memcpy(to, bytes.ptr, n);
         rq->copied += n;
-        rq->exchange->commit(rq, n);
+        sink(rq)->commit(rq, n);
         bytes.ptr += n;
         bytes.len -= n;
     }
@@ -659,12 +680,12 @@ weft_rc weft_write(weft_req *rq, weft_str bytes)
 weft_rc weft_write_file(weft_req *rq, int fd, uint64_t offset, uint64_t len)
 {
     WEFT_TRY(stream_open(rq));
-    if (rq->exchange->write_file == NULL)
+    if (sink(rq)->write_file == NULL)
         return WEFT_ENOTSUP;
     if (len > stream_left(rq))
         return WEFT_ELIMIT;
     rq->answered_bytes += len;
-    return len > 0 ? rq->exchange->write_file(rq, fd, offset, len) : 0;
+    return len > 0 ? sink(rq)->write_file(rq, fd, offset, len) : 0;
 }
 
 /* Straight into the block; what does not fit the rest of it is formatted once more into the next.
@@ -675,10 +696,10 @@ static weft_rc print(weft_req *rq, const char *format, va_list args)
     size_t room = 0;
     va_list again;
     va_copy(again, args);
-    weft_rc rc = rq->exchange->room(rq, 1, &to, &room);
+    weft_rc rc = sink(rq)->room(rq, 1, &to, &room);
     size_t len = rc == 0 ? weft_vfmt(to, room, format, args) : 0;
     if (rc == 0 && len > room) {
-        rc = rq->exchange->room(rq, len, &to, &room);
+        rc = sink(rq)->room(rq, len, &to, &room);
         if (rc == 0)
             (void)weft_vfmt(to, room, format, again); /* measured above */
     }
@@ -687,7 +708,7 @@ static weft_rc print(weft_req *rq, const char *format, va_list args)
         return rc;
     if (len > stream_left(rq))
         return WEFT_ELIMIT;
-    rq->exchange->commit(rq, len);
+    sink(rq)->commit(rq, len);
     rq->answered_bytes += len;
     return 0;
 }
@@ -705,7 +726,7 @@ weft_rc weft_printf(weft_req *rq, const char *format, ...)
 weft_rc weft_flush(weft_req *rq)
 {
     WEFT_TRY(stream_open(rq));
-    return rq->exchange->flush(rq);
+    return sink(rq)->flush(rq);
 }
 
 weft_rc weft_trailer(weft_req *rq, weft_str name, weft_str value)
@@ -729,10 +750,15 @@ weft_rc weft_end(weft_req *rq)
     if (rq->body.len != WEFT_LENGTH_UNKNOWN && stream_left(rq) > 0 && !bodiless)
         return WEFT_ESTATE; /* less than was announced: the client must be able to tell */
     rq->ended = true;
-    return rq->exchange->end(rq);
+    return sink(rq)->end(rq);
 }
 
 /* ---- the rest ---- */
+
+void weft_uncoded(weft_req *rq)
+{
+    rq->uncoded = true;
+}
 
 void *weft_user(const weft_req *rq)
 {

@@ -25,7 +25,7 @@ struct weft_route;   /* http/service.h */
 #define WEFT_OUT_FIELDS_INLINE 4  /* response headers that need no arena */
 #define WEFT_OUT_FIELDS_MAX    32
 #define WEFT_TRAILERS_MAX      4
-#define WEFT_INLINE_BODY_MAX   2048 /* smaller bodies are copied behind their head: one send */
+#define WEFT_INLINE_BODY_MAX   2048     /* smaller bodies are copied behind their head: one send */
 #define WEFT_LENGTH_UNKNOWN    SIZE_MAX /* body.len of a stream that did not say */
 
 enum weft_body_kind {
@@ -129,6 +129,8 @@ struct weft_req {
     uint8_t body_kind; /* enum weft_body_kind */
     bool ended;        /* the last byte of a stream is queued */
     bool borrowed;     /* answer points into memory of the request: keep it until sent */
+    bool uncoded;      /* weft_uncoded() was called */
+    uint8_t coder;     /* which one its stream goes through, from 1 on; 0: none (filter.h) */
     uint8_t out_count;
     uint8_t trailer_count;
     int status;
@@ -195,6 +197,14 @@ static inline bool weft_req_answered(const weft_req *rq)
 {
     return rq->body_kind != WEFT_BODY_NONE;
 }
+
+/** As weft_set_header(), also once a stream was begun and before its head is queued. */
+WEFT_CHECK weft_rc weft_req_add_field(weft_req *rq, weft_str name, weft_str value);
+
+/** May this request leave its stack now, and soon again? Tells the protocol, which lets queued
+ *  answers leave.
+ *  returns  0; WEFT_EFULL, or why it is canceled */
+WEFT_CHECK weft_rc weft_req_may_wait(weft_req *rq);
 
 /** Reason phrase of a status; "" for unknown ones. Static. */
 weft_str weft_status_reason(int status);

@@ -236,6 +236,8 @@ weft_rc weft_service_handle(weft_req *rq)
     }
     if (rq->body_kind == WEFT_BODY_STREAM && !rq->ended)
         return rc < 0 ? rc : weft_end(rq);
+    if (WEFT_UNLIKELY(rq->service->filter != NULL))
+        return rq->service->filter->whole(rq);
     return 0;
 }
 

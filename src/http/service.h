@@ -13,6 +13,7 @@
 #include <weft/app.h>
 #include "http/chain.h"
 #include "http/chunked.h"
+#include "http/filter.h"
 #include "http/message.h"
 #include "io/offload.h"
 #include "mem/history.h"
@@ -80,9 +81,10 @@ struct weft_service {
     struct weft_loop *loop;
     struct weft_router_scratch *scratch; /* owned */
     struct weft_access_log access_log;
-    struct weft_histories histories; /* what routes needed; empty: not kept */
-    struct weft_usage usage;         /* owned: who holds what, by route and place */
-    uint64_t request_ids;            /* given out so far, from a random start */
+    const struct weft_filter *filter; /* borrowed: codes what is answered; NULL: nobody does */
+    struct weft_histories histories;  /* what routes needed; empty: not kept */
+    struct weft_usage usage;          /* owned: who holds what, by route and place */
+    uint64_t request_ids;             /* given out so far, from a random start */
     /* What every head begins with: status line of 200, Server, Date. Made anew once a second. */
     uint64_t prefix_s;
     uint16_t prefix_len;

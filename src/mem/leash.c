@@ -3,6 +3,7 @@
  * thread be refused too. */
 #include "mem/leash.h"
 #include "base/rehearsal.h"
+#include <malloc.h>
 #include <stdlib.h>
 
 #define LEVELS_MAX 2 /* an object's, its library's */
@@ -40,6 +41,8 @@ static void move_figures(struct weft_account *from, struct weft_account *to)
     atomic_store(&to->used, atomic_exchange(&from->used, 0));
     atomic_store(&to->peak, atomic_load(&from->peak));
     atomic_store(&to->refused, atomic_load(&from->refused));
+    atomic_store(&to->takes, atomic_load(&from->takes));
+    atomic_store(&to->puts, atomic_load(&from->puts));
 }
 
 weft_rc weft_leash_attach(struct weft_leash *leash, struct weft_ledger *ledger, size_t budget)
@@ -134,7 +137,14 @@ static void note(struct weft_leash *leash, const struct charge *charge)
     for (size_t level = 0; leash != NULL; leash = leash->parent, level++) {
         raise(&leash->account->peak, charge->reached[level]);
         atomic_fetch_add_explicit(&leash->calls, 1, memory_order_relaxed);
+        atomic_fetch_add_explicit(&leash->account->takes, 1, memory_order_relaxed);
     }
+}
+
+static void note_put(struct weft_leash *leash)
+{
+    for (; leash != NULL; leash = leash->parent)
+        atomic_fetch_add_explicit(&leash->account->puts, 1, memory_order_relaxed);
 }
 
 /* ---- blocks ---- */
@@ -174,6 +184,7 @@ void weft_leash_put(struct weft_leash *leash, void *ptr)
     size_t bytes = head->bytes;
     free(head);
     refund(leash, NULL, bytes);
+    note_put(leash);
 }
 
 static void *grow(struct weft_leash *leash, struct head *head, size_t bytes)
@@ -221,6 +232,57 @@ void *weft_leash_resize(struct weft_leash *leash, void *ptr, size_t bytes)
     }
     bytes += WEFT_LEASH_HEAD_BYTES;
     return bytes > head->bytes ? grow(leash, head, bytes) : shrink(leash, head, bytes);
+}
+
+/* ---- blocks without a header ---- */
+
+static void *bare_given(struct weft_leash *leash, void *ptr)
+{
+    if (ptr == NULL) {
+        refuse(leash);
+        return NULL;
+    }
+    struct charge charged = {{0}};
+    (void)charge(leash, malloc_usable_size(ptr), &charged); /* no budget: only a rehearsal's no */
+    note(leash, &charged);
+    return ptr;
+}
+
+/* Somebody else's block was not charged: what is out never falls below nothing. */
+static void bare_back(struct weft_leash *leash, size_t bytes)
+{
+    for (; leash != NULL; leash = leash->parent) {
+        _Atomic size_t *used = &leash->account->used;
+        size_t now = atomic_load_explicit(used, memory_order_relaxed);
+        while (!atomic_compare_exchange_weak_explicit(used, &now, now - WEFT_MIN(now, bytes),
+                                                      memory_order_relaxed, memory_order_relaxed))
+            ;
+    }
+}
+
+void *weft_leash_bare_take(struct weft_leash *leash, size_t bytes, bool clear)
+{
+    return bare_given(leash, clear ? calloc(1, bytes) : malloc(bytes));
+}
+
+void weft_leash_bare_put(struct weft_leash *leash, void *ptr)
+{
+    if (ptr == NULL)
+        return;
+    bare_back(leash, malloc_usable_size(ptr));
+    note_put(leash);
+    free(ptr);
+}
+
+void *weft_leash_bare_resize(struct weft_leash *leash, void *ptr, size_t bytes)
+{
+    size_t before = ptr == NULL ? 0 : malloc_usable_size(ptr);
+    void *moved = realloc(ptr, bytes);
+    if (moved != NULL || bytes == 0)
+        bare_back(leash, before);
+    if (bytes == 0)
+        note_put(leash);
+    return bytes == 0 ? moved : bare_given(leash, moved);
 }
 
 /* ---- hooks ---- */

@@ -63,6 +63,14 @@ static inline size_t weft_leash_used(const struct weft_leash *leash)
     return atomic_load_explicit(&leash->account->used, memory_order_relaxed);
 }
 
+/** The same without a header, for calls of a library that come by another way than a hook of its
+ * own (imports.h): a block is as large as malloc says (malloc_usable_size), may have been made by
+ *  somebody else, and may be freed by him. Nothing is refused: there is no budget here.
+ *  clear    as calloc() */
+void *weft_leash_bare_take(struct weft_leash *leash, size_t bytes, bool clear);
+void weft_leash_bare_put(struct weft_leash *leash, void *ptr);
+void *weft_leash_bare_resize(struct weft_leash *leash, void *ptr, size_t bytes);
+
 /* ---- hooks: `leash` is the struct weft_leash * that the library hands back ---- */
 
 /** PCRE2 (pcre2_general_context_create): the opaque pointer comes last. */

@@ -1,6 +1,7 @@
 /* leash_test.c - a library that allocates at any time, and a ledger whose row is right after each
  * call. */
 #include "mem/leash.h"
+#include <malloc.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include "death.h"
@@ -354,9 +355,34 @@ static void our_own_mistakes(void **state)
     assert_int_equal(death_of(end_too_early, leashes), SIGABRT);
 }
 
+static void blocks_without_a_header(void **state)
+{
+    (void)state;
+    struct fixture f;
+    set_up(&f, 0);
+    char *a = weft_leash_bare_take(&f.leash, 100, true);
+    size_t size = malloc_usable_size(a);
+    assert_int_equal(a[99], 0);
+    row_is(&f, size, size, 0);
+    a = weft_leash_bare_resize(&f.leash, a, 5000);
+    size = malloc_usable_size(a);
+    row_is(&f, size, size, 0);
+    weft_leash_bare_put(&f.leash, malloc(70)); /* somebody else's */
+    a = weft_leash_bare_resize(&f.leash, a, 10);
+    char *b = weft_leash_bare_resize(&f.leash, NULL, 10);
+    weft_leash_bare_put(&f.leash, NULL);
+    weft_leash_bare_put(&f.leash, a);
+    weft_leash_bare_put(&f.leash, b);
+    row_is(&f, 0, size, 0);
+    assert_int_equal(atomic_load(&f.ledger.accounts[0].takes), 4);
+    assert_int_equal(atomic_load(&f.ledger.accounts[0].puts), 3);
+    tear_down(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(blocks_without_a_header),
         cmocka_unit_test(each_step_is_exact),
         cmocka_unit_test(the_budget_is_never_passed),
         cmocka_unit_test(malloc_says_no),

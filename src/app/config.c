@@ -14,7 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-_Static_assert(sizeof(struct weft_config) < 6 << 10, "config.h says about 4 KB");
+_Static_assert(sizeof(struct weft_config) <= 12 << 10, "config.h says 12 KB");
 
 void weft_config_error(struct weft_config_errors *errors, const char *format, ...)
 {

@@ -5,7 +5,7 @@
  *
  * Lifetime: the caller's struct; strings are arrays inside it, nothing is borrowed or freed.
  * Threads:  read before the workers start, never written afterwards.
- * Memory:   sizeof(struct weft_config), about 4 KB, and 20 KB for the errors while it is loaded;
+ * Memory:   sizeof(struct weft_config), 12 KB at most, and 20 KB for the errors while it is loaded;
  *           reading a file takes up to WEFT_CONFIG_FILE_BYTES_MAX and libyaml's heap, given back
  *           before the call returns.
  */

@@ -2,6 +2,7 @@
  * is started with: the plan cannot drift from what runs. */
 #include "app/plan.h"
 #include "app/allocator.h"
+#include "http/cookie_keys.h"
 #include "http/middleware.h"
 #include "mem/history.h"
 #include <inttypes.h>
@@ -103,6 +104,10 @@ static void add_terms(struct weft_plan *plan, const struct weft_config *config,
         add_term(plan, "process", PROCESS_BYTES + (jemalloc ? JEMALLOC_BYTES : 0));
     snprintf(term->formula, sizeof(term->formula), "program, libraries, start-up heap%s",
              jemalloc ? ", jemalloc" : "");
+    if (config->cookies_key_path[0] != 0) {
+        term = add_term(plan, "libcrypto", WEFT_LIBCRYPTO_BYTES);
+        snprintf(term->formula, sizeof(term->formula), "the library, for signed cookies");
+    }
     term = add_term(plan, "routes", app->router_bytes + plan->workers * app->scratch_bytes);
     snprintf(term->formula, sizeof(term->formula), "%zu + %u workers x %zu", app->router_bytes,
              plan->workers, app->scratch_bytes);

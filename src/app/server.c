@@ -59,6 +59,7 @@ static void make_site(struct weft_site *site, weft_app *app, const struct weft_c
         .access = (enum weft_access_format)config->log_access,
         .receipt = config->memory_receipt,
         .root_fd = -1,
+        .upload_fd = -1,
         .offload = offload,
         .user = app->user,
         .setting = setting_of,
@@ -235,6 +236,47 @@ static weft_rc open_root(struct weft_server *server)
     return rc;
 }
 
+/* A file without a name, as uploads begin: can it be had there? */
+static weft_rc probe_unnamed(int dir_fd)
+{
+    int fd = openat(dir_fd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return (weft_rc)-errno;
+    close(fd);
+    return 0;
+}
+
+static weft_rc open_upload_root(struct weft_server *server)
+{
+    const char *path_z = server->app->config.upload_root;
+    if (path_z[0] == 0)
+        return 0;
+    server->upload_fd = open(path_z, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    weft_rc rc = server->upload_fd < 0 ? (weft_rc)-errno : probe_unnamed(server->upload_fd);
+    server->site.upload_fd = server->upload_fd;
+    if (rc == (weft_rc)-EOPNOTSUPP || rc == (weft_rc)-EISDIR)
+        weft_log_error("upload.root: the file system of %s has no unnamed files (O_TMPFILE): name "
+                       "a directory on another one",
+                       path_z);
+    else if (rc != 0)
+        weft_log_error("upload.root: cannot make files in %s: %s", path_z, weft_rc_text(rc));
+    return rc;
+}
+
+static weft_rc load_cookie_keys(struct weft_server *server)
+{
+    char why[128] = "";
+    const char *path_z = server->app->config.cookies_key_path;
+    if (path_z[0] == 0)
+        return 0;
+    weft_rc rc = weft_cookie_keys_load(&server->cookie_keys, path_z, why, sizeof(why));
+    if (rc != 0)
+        weft_log_error("cookies.key_path: %s: %s", path_z, why);
+    else
+        server->site.cookie_keys = &server->cookie_keys;
+    return rc;
+}
+
 static weft_rc open_objects(struct weft_server *server)
 {
     const weft_app *app = server->app;
@@ -274,6 +316,8 @@ static weft_rc build(struct weft_server *server, const struct weft_machine *mach
     WEFT_TRY(weft_offload_create(config->offload_threads, config->offload_queue, &server->offload));
     make_site(&server->site, server->app, config, server->offload);
     WEFT_TRY(open_root(server));
+    WEFT_TRY(open_upload_root(server));
+    WEFT_TRY(load_cookie_keys(server));
     WEFT_TRY(open_objects(server));
     WEFT_TRY(build_workers(server, machine));
     weft_learned_init(&server->learned, server->app, server->workers, plan->workers);
@@ -490,6 +534,9 @@ static void tear_down(struct weft_server *server)
         close(server->signal_fd);
     if (server->root_fd >= 0)
         close(server->root_fd);
+    if (server->upload_fd >= 0)
+        close(server->upload_fd);
+    explicit_bzero(&server->cookie_keys, sizeof(server->cookie_keys));
     if (server->workers != NULL)
         munmap(server->workers, server->plan->workers * sizeof(*server->workers));
     weft_ledger_fini(&server->ledger);
@@ -498,7 +545,8 @@ static void tear_down(struct weft_server *server)
 int weft_server_run(weft_app *app, const struct weft_machine *machine, const struct weft_plan *plan)
 {
     weft_profile_start();
-    struct weft_server server = {.app = app, .plan = plan, .signal_fd = -1, .root_fd = -1};
+    struct weft_server server = {
+        .app = app, .plan = plan, .signal_fd = -1, .root_fd = -1, .upload_fd = -1};
     block_signals();
     weft_rc rc = build(&server, machine);
     uint32_t cut_count = 0;

@@ -16,6 +16,7 @@
 #include "app/plan.h"
 #include "app/warden.h"
 #include "app/worker.h"
+#include "http/cookie_keys.h"
 #include "mem/numa.h"
 #include "ops/metrics.h"
 
@@ -44,7 +45,9 @@ struct weft_server {
     bool cut;
     struct weft_watch signals;
     int signal_fd;
-    int root_fd; /* owned; -1: none */
+    int root_fd;   /* owned; -1: none */
+    int upload_fd; /* owned; -1: none */
+    struct weft_cookie_keys cookie_keys;
     struct weft_timer deadline;
     struct weft_post stop;
     _Atomic bool stop_asked;             /* `stop` was posted */

@@ -18,6 +18,8 @@
 #include "io/offload.h"
 #include "mem/history.h"
 
+struct weft_cookie_keys; /* http/cookie_keys.h */
+
 struct weft_route {
     weft_handler_fn handler;
     struct weft_chain chain; /* middleware that applies, resolved when the route is added */
@@ -68,8 +70,10 @@ struct weft_site {
     enum weft_access_format access;
     bool receipt;                 /* heads of answers show what the request took */
     int root_fd;                  /* directory that files are served from; -1: none. Borrowed */
+    int upload_fd;                /* directory that uploads are saved in; -1: none. Borrowed */
     struct weft_offload *offload; /* borrowed: the process's */
-    void *user;                   /* borrowed: the application's */
+    const struct weft_cookie_keys *cookie_keys; /* borrowed; NULL: none are configured */
+    void *user;                                 /* borrowed: the application's */
     weft_str (*setting)(const struct weft_site *site, const char *name_z);
     const void *config; /* borrowed: for `setting` */
 };

@@ -413,7 +413,8 @@ static void seam_open(const struct weft_protocol *protocol, const struct seam_ro
         .limits = seam_limits,
         .fallback = {.memory_bytes = 16 << 10, .body_bytes_max = seam_limits.body_bytes_max},
         .server = WEFT_S("weft"),
-        .root_fd = -1};
+        .root_fd = -1,
+        .upload_fd = -1};
     assert_int_equal(weft_service_init(&seam.service, &seam.site, &seam.loop), 0);
     seam.loop.owner = &seam.service;
 }

@@ -62,6 +62,7 @@ bool weft_cookie_key_make(struct weft_cookie_key *key, weft_str bytes)
     unsigned char padded[BLOCK_BYTES] = {0};
     if (crypto.init == NULL)
         return false;
+    memset(key, 0, sizeof(*key)); /* the library's state is smaller than its room */
     if (bytes.len > sizeof(padded)) {
         begin(&key->inner);
         add(&key->inner, bytes.ptr, bytes.len);

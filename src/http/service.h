@@ -19,6 +19,7 @@
 #include "mem/history.h"
 
 struct weft_cookie_keys; /* http/cookie_keys.h */
+struct weft_mime; /* serve/mime.h */
 
 struct weft_route {
     weft_handler_fn handler;
@@ -32,6 +33,7 @@ struct weft_route {
     weft_str pattern;        /* borrowed from the application: its name in reports */
     weft_str method;         /* borrowed likewise */
     uint32_t index;          /* in the site; UINT32_MAX: of no route */
+    const void *context;     /* borrowed: what the handler is of; NULL but for mounts */
 };
 
 struct weft_service_limits {
@@ -69,6 +71,7 @@ struct weft_site {
     weft_str cors_origin; /* empty: off */
     enum weft_access_format access;
     bool receipt;                 /* heads of answers show what the request took */
+    const struct weft_mime *mime; /* borrowed: types of files; NULL: the built-in ones */
     int root_fd;                  /* directory that files are served from; -1: none. Borrowed */
     int upload_fd;                /* directory that uploads are saved in; -1: none. Borrowed */
     struct weft_offload *offload; /* borrowed: the process's */

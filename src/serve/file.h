@@ -1,22 +1,36 @@
-/* file.h - files below a root, from the page cache to the socket.
+/* file.h - an answer with a file: which representation, whether the client has it already, and
+ * which bytes of it.
  *
- * Lifetime: a root: process. A file: the request that sends it.
- * Threads:  a root is immutable: any. Sending: the request's worker.
- * Memory:   nothing beyond the request; the bytes never pass through user memory.
+ * Opening, keeping and sending is open_files.h; here is what HTTP makes of it (RFC 9110): types,
+ * validators, conditions, ranges, codings that lie beside a file. Answers to requests for several
+ * ranges are byteranges.h's.
+ *
+ * Lifetime: the request that asks for the file.
+ * Threads:  rules are immutable: any. Answering: the request's worker.
+ * Memory:   headers in the request's arena, less than 1 KiB; the bytes never pass through it.
  */
 #ifndef WEFT_SERVE_FILE_H
 #define WEFT_SERVE_FILE_H
 
 #include <weft/response.h>
 #include "base/base.h"
+#include "serve/open_files.h"
 
-/** Answer with the file at path below the directory root_fd. A path that leaves the root by any
- * spelling (dot segments, links, absolute), a directory, a FIFO or a device is "not there". path
- * decoded; leading slashes are dropped returns  0: answered, 200 or 404 "File not found" or 403;
- * WEFT_EFULL, WEFT_ECANCELED (a cold name is looked up by the offload pool) */
-WEFT_CHECK weft_rc weft_file_send(weft_req *rq, int root_fd, weft_str path);
+/* How files are answered with; all of it may be empty. */
+struct weft_file_rules {
+    weft_str cache_control; /* value of Cache-Control; empty: none. Static or the application's */
+    bool precompressed;     /* file.zst, file.br and file.gz beside a file are it, compressed */
+};
 
-/** The media type by the name's ending; application/octet-stream when it is unknown. Static. */
-weft_str weft_file_type(weft_str path);
+/** Answer GET or HEAD with the file at path below root_fd: 200, 206, 304; 412 and 416 as the
+ *  request's headers ask; 403 for what may not be read or leaves the root by any spelling.
+ *  path     decoded; leading slashes are dropped; borrowed for the call
+ *  returns  0: answered. Nothing was: -ENOENT, there is no such file; -EISDIR, it is a directory;
+ *           and as weft_open_file() */
+WEFT_CHECK weft_rc weft_file_send(weft_req *rq, int root_fd, weft_str path,
+                                  const struct weft_file_rules *rules);
+
+/** 404 "File not found". */
+WEFT_CHECK weft_rc weft_file_missing(weft_req *rq);
 
 #endif

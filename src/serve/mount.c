@@ -1,0 +1,96 @@
+/* mount.c - see mount.h. */
+#include "serve/mount.h"
+#include "base/str.h"
+#include "http/service.h"
+#include "serve/listing.h"
+#include "serve/quote.h"
+#include <errno.h>
+
+static const struct weft_mount *mount_of(const weft_req *rq)
+{
+    const struct weft_mount *mount = rq->route->context;
+    weft_assert(mount != NULL);
+    return mount;
+}
+
+/* What the mount is asked for: the path behind its URL, relative. */
+static weft_str relative(const weft_req *rq, const struct weft_mount *mount)
+{
+    weft_str path = weft_path(rq);
+    weft_assert(weft_str_starts(path, mount->url));
+    path = weft_str_make(path.ptr + mount->url.len, path.len - mount->url.len);
+    while (path.len > 0 && path.ptr[0] == '/')
+        path = weft_str_make(path.ptr + 1, path.len - 1);
+    return path;
+}
+
+/* A name with a dot in front is nobody's business, but for what RFC 8615 puts there. */
+static bool is_hidden(weft_str path)
+{
+    static const weft_str well_known = WEFT_S(".well-known/");
+    if (weft_str_starts(path, well_known))
+        path = weft_str_make(path.ptr + well_known.len, path.len - well_known.len);
+    for (size_t i = 0; i < path.len; i++)
+        if (path.ptr[i] == '.' && (i == 0 || path.ptr[i - 1] == '/'))
+            return true;
+    return false;
+}
+
+/* One slash more. Written anew, percent-encoded, with one slash in front: "//host" and "/\host"
+ * are other sites to a browser. */
+static weft_rc redirect(weft_req *rq)
+{
+    weft_str path = weft_path(rq), query = weft_query(rq);
+    while (path.len > 1 && path.ptr[1] == '/')
+        path = weft_str_make(path.ptr + 1, path.len - 1);
+    char *to = weft_alloc(rq, 3 * path.len + 2 + query.len);
+    if (to == NULL)
+        return WEFT_ENOMEM;
+    size_t at = weft_quote_path(to, path);
+    to[at++] = '/';
+    if (query.len > 0) {
+        to[at++] = '?';
+        memcpy(to + at, query.ptr, query.len);
+        at += query.len;
+    }
+    WEFT_TRY(weft_set_header(rq, WEFT_S("Location"), weft_str_make(to, at)));
+    return weft_text(rq, 301, WEFT_S("Moved Permanently"));
+}
+
+/* The index, else a listing, else nothing. path is empty or ends with a slash. */
+static weft_rc send_directory(weft_req *rq, const struct weft_mount *mount, weft_str path)
+{
+    if (mount->index.len > 0) {
+        weft_str name = weft_format(rq, "%.*s%.*s", (int)path.len, path.ptr, (int)mount->index.len,
+                                    mount->index.ptr);
+        if (name.ptr == NULL)
+            return WEFT_ENOMEM;
+        weft_rc rc = weft_file_send(rq, mount->root_fd, name, &mount->rules);
+        if (rc != (weft_rc)-ENOENT && rc != (weft_rc)-EISDIR)
+            return rc;
+    }
+    if (!mount->listing)
+        return weft_file_missing(rq);
+    return weft_listing_send(rq, mount->root_fd, path, mount->hidden);
+}
+
+weft_rc weft_mount_serve(weft_req *rq)
+{
+    const struct weft_mount *mount = mount_of(rq);
+    weft_str path = relative(rq, mount);
+    if (mount->root_fd < 0 || memchr(path.ptr, 0, path.len) != NULL)
+        return weft_file_missing(rq);
+    if (!mount->hidden && is_hidden(path))
+        return weft_file_missing(rq);
+    if (path.len == 0 || path.ptr[path.len - 1] == '/')
+        return send_directory(rq, mount, path);
+    weft_rc rc = weft_file_send(rq, mount->root_fd, path, &mount->rules);
+    if (rc == (weft_rc)-EISDIR)
+        return redirect(rq);
+    return rc == (weft_rc)-ENOENT ? weft_file_missing(rq) : rc;
+}
+
+weft_rc weft_mount_redirect(weft_req *rq)
+{
+    return redirect(rq);
+}

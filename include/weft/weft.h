@@ -9,6 +9,7 @@
 
 #include <weft/app.h>
 #include <weft/base.h>
+#include <weft/cache.h>
 #include <weft/cookie.h>
 #include <weft/json.h>
 #include <weft/mem.h>

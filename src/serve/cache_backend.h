@@ -14,12 +14,9 @@
 #ifndef WEFT_SERVE_CACHE_BACKEND_H
 #define WEFT_SERVE_CACHE_BACKEND_H
 
-#include <weft/request.h>
+#include <weft/cache.h>
 
 #define WEFT_CACHE_BACKENDS_MAX 2 /* behind one cache; asked in order */
-
-#define WEFT_CACHE_KEY_BYTES_MAX 1024
-#define WEFT_CACHE_TTL_FOREVER   UINT64_MAX
 
 struct weft_cache_backend;
 

@@ -34,6 +34,9 @@ enum weft_config_descriptors {
     WEFT_CONFIG_DESCRIPTORS_ORDINARY,
     WEFT_CONFIG_DESCRIPTORS_DIRECT
 };
+enum weft_config_files_send { /* the others as in enum weft_file_way */
+    WEFT_CONFIG_FILES_AUTO
+};
 enum weft_config_access {
     WEFT_CONFIG_ACCESS_OFF,
     WEFT_CONFIG_ACCESS_TEXT,

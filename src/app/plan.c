@@ -128,6 +128,13 @@ static void add_terms(struct weft_plan *plan, const struct weft_config *config,
         snprintf(term->formula, sizeof(term->formula), "%u workers x %zu", plan->workers,
                  WEFT_ACCESS_LOG_BYTES);
     }
+    if (plan->files.entries > 0) {
+        size_t files = weft_file_table_bytes(&plan->files);
+        term = add_term(plan, "open files", plan->workers * files);
+        snprintf(term->formula, sizeof(term->formula), "%u workers x (%u files + %zu of copies)",
+                 plan->workers, plan->files.entries,
+                 plan->files.hot_file_bytes == 0 ? 0 : plan->files.hot_bytes);
+    }
     add_admin_terms(plan); /* without a listener too: its loop is the main thread's */
     add_loop_terms(plan, &plan->worker, plan->workers);
     add_objects_terms(plan, app);
@@ -252,6 +259,31 @@ static weft_rc go_direct(struct weft_plan *plan, const struct weft_config *confi
     return 0;
 }
 
+/* A quarter of the descriptors at most is for files. */
+static void file_options(struct weft_plan *plan, const struct weft_config *config,
+                         const struct weft_machine *machine, const struct weft_plan_app *app)
+{
+    if (!app->serves_files)
+        return;
+    uint64_t most = machine->nofile_hard / 4 / plan->workers;
+    bool copies = config->files_send == WEFT_CONFIG_FILES_AUTO;
+    plan->files = (struct weft_file_options){
+        .entries = (uint32_t)WEFT_MIN((uint64_t)config->files_open_max, most),
+        .hot_bytes = config->files_hot_bytes,
+        .hot_file_bytes = copies ? config->files_hot_file_bytes_max : 0,
+        .valid_ms = config->files_valid_ms,
+        .idle_ms = 2 * reclaim_window_ms(config),
+    };
+}
+
+/* Connections have what files leave, where nobody said how many they are to be. */
+static void spare_for_files(struct weft_plan *plan, const struct weft_config *config)
+{
+    uint32_t files = plan->files.entries * plan->workers;
+    if (config->connections_max == 0)
+        plan->connections_max = WEFT_MAX(plan->connections_max, files + 1) - files;
+}
+
 static void worker_options(struct weft_plan *plan, const struct weft_config *config,
                            const struct weft_plan_app *app)
 {
@@ -345,6 +377,8 @@ static void scale(struct weft_plan *plan, const struct weft_config *config,
             w->waiting /= 2;
         if (is_default(config, WEFT_PARAM_buffers_spare))
             w->spare_buffers /= 2;
+        if (is_default(config, WEFT_PARAM_files_hot_bytes))
+            plan->files.hot_bytes /= 2;
         if (is_default(config, WEFT_PARAM_connections_max) && plan->connections_max > 1024) {
             plan->connections_max /= 2;
             w->connections = plan->connections_max; /* not direct: those are never the default */
@@ -428,11 +462,14 @@ weft_rc weft_plan_make(struct weft_plan *plan, const struct weft_config *config,
     }
     plan->workers = config->workers != 0 ? config->workers : machine->cpu_count;
     plan->connections_max = connections_max(config, machine);
+    file_options(plan, config, machine, app);
+    spare_for_files(plan, config);
     plan->worker.connections = plan->connections_max;
     if (wants_direct(config, machine, plan->connections_max))
         WEFT_TRY(go_direct(plan, config, machine, errors));
     set_limit(plan, config, machine);
     worker_options(plan, config, app);
+    file_options(plan, config, machine, app);
     if (plan->workers > machine->cpu_count && plan->worker.direct)
         share_defaults(plan, config, plan->workers / machine->cpu_count);
     add_terms(plan, config, app);

@@ -12,6 +12,7 @@
 #include "app/machine.h"
 #include "io/loop.h"
 #include "mem/objects.h"
+#include "serve/file_table.h"
 
 #define WEFT_PLAN_TERMS_MAX 40
 
@@ -26,6 +27,7 @@ struct weft_plan_app {
     const struct weft_protocol *protocol;
     weft_objects *const *objects; /* pools that the program declared */
     uint32_t objects_count;
+    bool serves_files; /* from a directory: some stay open */
 };
 
 struct weft_plan_term {
@@ -44,6 +46,7 @@ struct weft_plan {
     const char *engine_note;         /* why auto fell back; NULL: it did not */
     struct weft_loop_options worker; /* of each worker; of the admin loop */
     struct weft_loop_options admin;
+    struct weft_file_options files; /* of each worker; entries 0: none stay open */
     size_t fixed, total;
     size_t heap; /* of the arenas, what may be malloc: all workers together */
     uint32_t term_count;

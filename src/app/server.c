@@ -127,6 +127,17 @@ static weft_rc open_histories(struct weft_server *server, struct weft_worker *wo
     return 0;
 }
 
+static weft_rc open_files(struct weft_server *server, struct weft_worker *worker)
+{
+    struct weft_account *account = NULL;
+    WEFT_TRY(weft_account_open(&server->ledger, "open files", worker->index, &account));
+    WEFT_TRY(weft_files_init(&worker->files, &server->plan->files, account, &worker->loop));
+    worker->service.files = &worker->files;
+    if (!server->app->config.memory_prefault)
+        return 0;
+    return weft_file_table_prefault(&worker->files.table);
+}
+
 /* Small tables that are touched soon and stay: booked whole. */
 static weft_rc book_mapped(struct weft_server *server, const char *name_z, uint32_t worker,
                            size_t bytes)
@@ -159,6 +170,8 @@ static weft_rc build_worker(struct weft_server *server, struct weft_worker *work
     WEFT_TRY(weft_service_init(&worker->service, site, &worker->loop));
     if (site == &server->site)
         WEFT_TRY(open_histories(server, worker));
+    if (site == &server->site && server->plan->files.entries > 0)
+        WEFT_TRY(open_files(server, worker));
     WEFT_TRY(book_mapped(server, "route books", index, weft_usage_bytes(site->route_count)));
     if (site->access == WEFT_ACCESS_OFF)
         return 0;
@@ -521,6 +534,7 @@ static void tear_down(struct weft_server *server)
             continue;
         weft_access_log_fini(&worker->service.access_log);
         weft_histories_fini(&worker->service.histories);
+        weft_files_fini(&worker->files);
         weft_service_fini(&worker->service);
         for (uint32_t l = 0; l < worker->loop.listener_count; l++)
             weft_listener_close(&worker->loop.listeners[l]);
@@ -582,6 +596,7 @@ weft_rc weft_server_describe(weft_app *app, struct weft_plan_app *out)
         .protocol = &weft_h1,
         .objects = app->objects,
         .objects_count = app->objects_count,
+        .serves_files = app->config.root[0] != 0,
     };
     return 0;
 }

@@ -33,6 +33,8 @@ static void relieve(struct weft_post *post)
     uint32_t level = weft_limits_relief(worker->loop.limits);
     if (level >= WEFT_RELIEF_TRIM)
         weft_reclaim_all(&worker->loop);
+    if (level >= WEFT_RELIEF_TRIM)
+        weft_files_shrink(&worker->files);
     if (level >= WEFT_RELIEF_CLOSE)
         weft_conns_close_oldest(&worker->loop);
 }

@@ -330,7 +330,8 @@ weft_str weft_peer(weft_req *rq)
 
 weft_rc weft_defer(weft_req *rq, void (*fn)(void *arg), void *arg)
 {
-    struct weft_defer_call *call = weft_alloc(rq, sizeof(*call));
+    bool first = rq->defers == NULL;
+    struct weft_defer_call *call = first ? &rq->first_defer : weft_alloc(rq, sizeof(*call));
     if (call == NULL)
         return WEFT_ENOMEM;
     *call = (struct weft_defer_call){rq->defers, fn, arg};

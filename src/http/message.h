@@ -123,6 +123,7 @@ struct weft_req {
     uint32_t
         pool_slots; /* taken for it: object, chunks, blocks, buffers kept, stack it waited on */
     struct weft_defer_call *defers;
+    struct weft_defer_call first_defer; /* most have one at most: it needs no arena */
     uint64_t started_ns;
 
     /* the response */

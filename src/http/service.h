@@ -19,7 +19,8 @@
 #include "mem/history.h"
 
 struct weft_cookie_keys; /* http/cookie_keys.h */
-struct weft_mime; /* serve/mime.h */
+struct weft_mime;        /* serve/mime.h */
+struct weft_files;       /* serve/open_files.h */
 
 struct weft_route {
     weft_handler_fn handler;
@@ -92,6 +93,7 @@ struct weft_service {
     struct weft_histories histories;  /* what routes needed; empty: not kept */
     struct weft_usage usage;          /* owned: who holds what, by route and place */
     uint64_t request_ids;             /* given out so far, from a random start */
+    struct weft_files *files;         /* borrowed: open ones; NULL: none are kept */
     /* What every head begins with: status line of 200, Server, Date. Made anew once a second. */
     uint64_t prefix_s;
     uint16_t prefix_len;

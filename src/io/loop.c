@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#define OWN_WATCHES    2 /* the waker; changes of open files. The others are of tasks that wait */
 #define FIRES_PER_TURN 1024 /* timers; the rest in the next turn, which then does not wait */
 
 /* A token is an entry's index and its generation: a readiness that was on its way when the watch
@@ -52,8 +53,9 @@ size_t weft_loop_terms(const struct weft_loop_options *o, struct weft_term out[W
     out[n++] = term("buffers", weft_bufs_bytes(o->buffer_bytes, buffers), buffers, o->buffer_bytes);
     out[n++] = term("stacks", weft_tasks_bytes(o->stack_bytes, o->waiting), o->waiting + 1,
                     o->stack_bytes);
-    out[n++] = term("watches", weft_pool_bytes(sizeof(struct watch_entry), o->waiting + 1),
-                    o->waiting + 1, sizeof(struct watch_entry));
+    out[n++] =
+        term("watches", weft_pool_bytes(sizeof(struct watch_entry), o->waiting + OWN_WATCHES),
+             o->waiting + OWN_WATCHES, sizeof(struct watch_entry));
     out[n++] = term("arenas", weft_chunks_bytes(o->elastic_bytes), 0, 0);
     weft_assert(n <= WEFT_LOOP_TERMS);
     return n;
@@ -102,8 +104,8 @@ static weft_rc build_pools(struct builder *b)
     WEFT_TRY(part(b, "stacks"));
     WEFT_TRY(weft_tasks_init(&loop->tasks, b->account, o->stack_bytes, o->waiting));
     WEFT_TRY(part(b, "watches"));
-    WEFT_TRY(
-        weft_pool_init(&loop->watches, b->account, sizeof(struct watch_entry), o->waiting + 1));
+    WEFT_TRY(weft_pool_init(&loop->watches, b->account, sizeof(struct watch_entry),
+                            o->waiting + OWN_WATCHES));
     WEFT_TRY(part(b, "arenas"));
     WEFT_TRY(weft_chunks_init(&loop->chunks, b->account, o->elastic_bytes));
     WEFT_TRY(part(b, "heap")); /* reserves nothing: it comes out of the arenas' promises */
@@ -334,14 +336,25 @@ void weft_loop_post(struct weft_loop *loop, struct weft_post *post)
 
 /* ---- watches ---- */
 
-weft_rc weft_loop_watch(struct weft_loop *loop, struct weft_watch *watch, int fd, uint32_t events)
+weft_rc weft_loop_watch_class(struct weft_loop *loop, struct weft_watch *watch, int fd,
+                              uint32_t events, enum weft_io_class class)
 {
     WEFT_TRY(watch_take(loop, watch, fd));
-    weft_rc rc = loop->engine.ops->watch(&loop->engine, fd, events, token_of(loop, watch->index),
-                                         WEFT_CLASS_DATA);
+    weft_rc rc =
+        loop->engine.ops->watch(&loop->engine, fd, events, token_of(loop, watch->index), class);
     if (rc != 0)
         watch_put(loop, watch);
     return rc;
+}
+
+weft_rc weft_loop_watch(struct weft_loop *loop, struct weft_watch *watch, int fd, uint32_t events)
+{
+    return weft_loop_watch_class(loop, watch, fd, events, WEFT_CLASS_DATA);
+}
+
+void weft_loop_forget(struct weft_loop *loop, struct weft_watch *watch)
+{
+    watch_put(loop, watch);
 }
 
 void weft_loop_unwatch(struct weft_loop *loop, struct weft_watch *watch)

@@ -123,10 +123,15 @@ int64_t weft_loop_wait_ms(struct weft_loop *loop);
 void weft_loop_post(struct weft_loop *loop, struct weft_post *post);
 
 /** Watch a descriptor once (poll(2) bits).
- *  returns  0, WEFT_EFULL (as many watches as tasks may wait), or -errno */
+ *  returns  0, WEFT_EFULL (as many watches as tasks may wait, and one), or -errno */
 WEFT_CHECK weft_rc weft_loop_watch(struct weft_loop *loop, struct weft_watch *watch, int fd,
                                    uint32_t events);
 void weft_loop_unwatch(struct weft_loop *loop, struct weft_watch *watch);
+/** The same in a class: what is told before anything else of its turn, or with the rest. One of the
+ *  first kind is not taken back but forgotten: when the loop is turned no more. */
+WEFT_CHECK weft_rc weft_loop_watch_class(struct weft_loop *loop, struct weft_watch *watch, int fd,
+                                         uint32_t events, enum weft_io_class class);
+void weft_loop_forget(struct weft_loop *loop, struct weft_watch *watch);
 
 /** For the engine's events: a watched descriptor is ready. */
 void weft_loop_watched(struct weft_loop *loop, uint64_t token, uint32_t revents);

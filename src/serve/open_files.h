@@ -5,28 +5,42 @@
  * themselves: a copy of our own, never a mapping that a truncation could pull away) serves the
  * requests that follow, until the file or its name changes.
  *
- * Lifetime: a file: borrowed by a request until it ends, whatever becomes of the name meanwhile.
- * Threads:  the request's worker.
- * Memory:   a file of a request's own: its arena.
+ * A change is heard of (inotify) before the next request is served. Where there is nothing to hear,
+ * as when a directory above is renamed, a link points elsewhere or a mapping is written to, a look
+ * at the name (stat) finds out: at most `valid_ms` later.
+ *
+ * Lifetime: struct weft_files: worker. A file: borrowed by a request until it ends, whatever
+ * becomes of its name meanwhile. Threads:  the owner worker only. Memory: weft_file_table_bytes(),
+ * an account of its own; a file that the table has no room for: the request's arena.
  */
 #ifndef WEFT_SERVE_OPEN_FILES_H
 #define WEFT_SERVE_OPEN_FILES_H
 
 #include <weft/response.h>
 #include "base/base.h"
+#include "io/loop.h"
+#include "serve/file_table.h"
 
 #define WEFT_FILE_PATH_BYTES_MAX 4096 /* with the zero: longer paths are "not there" */
-#define WEFT_FILE_ETAG_BYTES     64
 
-struct weft_open_file {
-    int fd; /* to send from; -1: all of it is in `body` */
-    uint64_t size;
-    int64_t mtime_s; /* since 1970 */
-    uint32_t mtime_ns;
-    uint64_t device, inode;
-    weft_str etag; /* strong, quotes included: size and time of change (RFC 9110 8.8.3) */
-    weft_str body; /* the whole file in memory; ptr NULL: it is not */
+/* A worker's open files. */
+struct weft_files {
+    struct weft_file_table table;
+    struct weft_loop *loop;  /* borrowed */
+    int inotify;             /* -1: none, a look at each file instead */
+    struct weft_watch ready; /* armed while `inotify` is there */
+    struct weft_timer tick;  /* armed while anything is in the table */
 };
+
+/** returns  0, WEFT_EBUDGET, WEFT_ENOMEM */
+WEFT_CHECK weft_rc weft_files_init(struct weft_files *files,
+                                   const struct weft_file_options *options,
+                                   struct weft_account *account, struct weft_loop *loop);
+/** Behind the last request; the loop is not turned any more. One that was never made is good. */
+void weft_files_fini(struct weft_files *files);
+
+/** Memory is short: what no request uses is closed, and its pages handed back. */
+void weft_files_shrink(struct weft_files *files);
 
 /** The regular file at path below root_fd; the kernel refuses what leaves the root, however it is
  *  spelled (openat2 RESOLVE_BENEATH). FIFOs, sockets and devices are not opened, not even to look.

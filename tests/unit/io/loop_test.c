@@ -129,16 +129,17 @@ static void a_stale_token_reaches_nobody(void **state)
 static void watches_run_out(void **state)
 {
     (void)state;
-    struct told t[17];
-    int ends[17][2];
-    for (int i = 0; i < 17; i++) {
+    struct told t[18];
+    int ends[18][2];
+    for (int i = 0; i < 18; i++) {
         t[i] = (struct told){.watch = {.ready = on_ready}};
         assert_int_equal(pipe2(ends[i], O_CLOEXEC | O_NONBLOCK), 0);
         weft_rc rc = weft_loop_watch(&rig.loop, &t[i].watch, ends[i][0], POLLIN);
-        assert_int_equal(rc, i < 16 ? 0 : WEFT_EFULL); /* as many as tasks may wait */
+        assert_int_equal(
+            rc, i < 17 ? 0 : WEFT_EFULL); /* as many as tasks may wait, and that of open files */
     }
-    for (int i = 0; i < 17; i++) {
-        if (i < 16)
+    for (int i = 0; i < 18; i++) {
+        if (i < 17)
             weft_loop_unwatch(&rig.loop, &t[i].watch);
         close(ends[i][0]);
         close(ends[i][1]);

@@ -1,0 +1,178 @@
+"""Files that stay open: what is served is what is there now, and what stays open is bounded."""
+# seconds: 60
+# shows SF-02, SF-06
+import mmap
+import os
+import shutil
+import tempfile
+import time
+import unittest
+
+import weft
+
+KB, MB = 1 << 10, 1 << 20
+HOT, COLD = 10 * KB, 200 * KB  # copied when asked for again; never
+
+
+class Rooted(weft.Case):
+    flags = ()
+
+    @classmethod
+    def setUpClass(cls):
+        cls.root = tempfile.mkdtemp(prefix='weft-open.')
+        cls.addClassCleanup(shutil.rmtree, cls.root)
+        cls.server = weft.Server('--root', cls.root, '--workers', '1', *cls.flags)
+
+    def path(self, name):
+        return os.path.join(self.root, name)
+
+    def write(self, name, data):
+        with open(self.path(name), 'wb') as out:
+            out.write(data)
+
+    def expect(self, conn, name, data, times=4):
+        for _ in range(times):
+            answer = conn.ask('/file/' + name)
+            self.assertEqual(answer.status, 200)
+            self.assertTrue(answer.body == data, name)
+
+    def gone(self, conn, name):
+        self.assertEqual(conn.ask('/file/' + name).status, 404)
+
+    def held(self, kind='used'):
+        return sum(value for name, labels, value in self.server.samples()
+                   if name == 'weft_memory_%s_bytes' % kind and labels['owner'] == 'open files')
+
+
+class OpenFiles(Rooted):
+    flags = ('--files-valid-ms', '200')
+
+    def test_every_change_is_seen_by_the_next_request(self):
+        conn = self.conn()
+        for size in (HOT, COLD):
+            with self.subTest(size):
+                first, second, third = (os.urandom(size) for _ in range(3))
+                self.write('a', first)
+                self.expect(conn, 'a', first)
+                with open(self.path('a'), 'r+b') as out:  # in place, the same length
+                    out.write(second)
+                self.expect(conn, 'a', second)
+                self.write('a.new', third)
+                os.rename(self.path('a.new'), self.path('a'))
+                self.expect(conn, 'a', third)
+                os.truncate(self.path('a'), 1000)
+                self.expect(conn, 'a', third[:1000])
+                with open(self.path('a'), 'ab') as out:
+                    out.write(first)
+                self.expect(conn, 'a', third[:1000] + first)
+                os.rename(self.path('a'), self.path('b'))
+                self.gone(conn, 'a')
+                self.expect(conn, 'b', third[:1000] + first)
+                os.remove(self.path('b'))
+                self.gone(conn, 'b')
+
+    def test_changes_that_nobody_tells_are_seen_soon(self):
+        conn = self.conn()
+        os.mkdir(self.path('v1'))
+        os.mkdir(self.path('v2'))
+        self.write('v1/x', b'1' * HOT)
+        self.write('v2/x', b'2' * HOT)
+        os.symlink('v1', self.path('now'))
+        self.expect(conn, 'now/x', b'1' * HOT)
+        os.symlink('v2', self.path('next'))
+        os.rename(self.path('next'), self.path('now'))
+        self.assertTrue(weft.wait_until(lambda: conn.ask('/file/now/x').body == b'2' * HOT))
+        with open(self.path('v2/x'), 'r+b') as out, mmap.mmap(out.fileno(), 0) as memory:
+            memory[:4] = b'mmap'
+            memory.flush()
+        self.assertTrue(weft.wait_until(lambda: conn.ask('/file/now/x').body[:5] == b'mmap2'))
+        os.rename(self.path('v2'), self.path('v3'))
+        self.assertTrue(weft.wait_until(lambda: conn.ask('/file/now/x').status == 404))
+
+    def test_two_names_of_one_file(self):
+        conn = self.conn()
+        self.write('one', b'1' * HOT)
+        os.link(self.path('one'), self.path('two'))
+        self.expect(conn, 'one', b'1' * HOT)
+        self.expect(conn, 'two', b'1' * HOT)
+        with open(self.path('two'), 'r+b') as out:
+            out.write(b'2' * HOT)
+        self.expect(conn, 'one', b'2' * HOT)
+        self.expect(conn, 'two', b'2' * HOT)
+
+    def test_a_file_in_use_stays_what_it_was(self):
+        """The name goes, and the bytes still come: those of the file that was asked for."""
+        data = os.urandom(8 * MB)
+        self.write('large', data)
+        slow = self.conn(receive_bytes=16 * KB)
+        slow.send(weft.request('/file/large'))
+        time.sleep(0.05)
+        self.write('large.new', b'new')
+        os.rename(self.path('large.new'), self.path('large'))
+        self.expect(self.conn(), 'large', b'new', 1)
+        self.assertTrue(slow.answer().body == data)
+
+    def test_it_is_found_open(self):
+        conn = self.conn()
+        self.write('found', b'f' * HOT)
+        before = self.server.metrics()
+        self.expect(conn, 'found', b'f' * HOT, 20)
+        self.counted('files_hits_total', before, 19)
+        self.counted('files_misses_total', before, 1)
+
+    def test_all_is_closed_when_nobody_asks(self):
+        conn = self.conn()
+        for i in range(20):
+            self.write('idle%d' % i, b'i' * HOT)
+            self.expect(conn, 'idle%d' % i, b'i' * HOT, 3)
+        self.assertGreater(self.held(), 20 * HOT)
+        self.assertTrue(weft.wait_until(lambda: self.held() == 0))
+        self.assertLess(self.held('committed'), 256 * KB)  # the table itself
+
+
+class Bounded(Rooted):
+    """More files than may be open, and more copies than there is memory for."""
+    flags = ('--files-open-max', '8', '--files-hot-bytes', '64K')
+
+    def test_many_files(self):
+        conn = self.conn()
+        data = {'m%d' % i: os.urandom(HOT + i) for i in range(40)}
+        for name in data:
+            self.write(name, data[name])
+        self.get('/')
+        before = self.server.descriptors()
+        for name in data:
+            self.expect(conn, name, data[name], 3)
+        self.assertLessEqual(self.server.descriptors() - before, 8 + 1)  # and inotify's
+        for i in range(200):
+            name = 'm%d' % (i * 7 % 40)
+            self.expect(conn, name, data[name], 1)
+        self.assertLessEqual(self.held('peak'), 64 * KB + 8 * KB)
+
+    def test_all_in_use(self):
+        """Each is being sent to somebody who does not read: others are opened for one request."""
+        self.write('busy', b'')
+        before, conns = self.server.metrics(), []
+        for i in range(12):
+            self.write('busy%d' % i, b'b' * (4 * MB))
+            conns.append(self.conn(receive_bytes=16 * KB))
+            conns[-1].send(weft.request('/file/busy%d' % i))
+        self.counted('files_full_total', before, 4)
+        for conn in conns:
+            self.assertEqual(len(conn.answer().body), 4 * MB)
+
+
+class Off(weft.Case):
+    def test_nothing_stays_open(self):
+        with tempfile.TemporaryDirectory(prefix='weft-open.') as root:
+            with open(os.path.join(root, 'x'), 'wb') as out:
+                out.write(b'x' * HOT)
+            with weft.Server('--root', root, '--files-open-max', 'off') as server:
+                with server.conn() as conn:
+                    for _ in range(3):
+                        self.assertEqual(conn.ask('/file/x').body, b'x' * HOT)
+                self.assertEqual(server.metrics()['files_misses_total'], 0)
+
+
+if __name__ == '__main__':
+    unittest.main()

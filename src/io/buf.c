@@ -64,6 +64,8 @@ weft_rc weft_bufs_prefault(struct weft_bufs *bufs)
 
 uint16_t weft_bufs_take(struct weft_bufs *bufs)
 {
+    if (weft_bufs_free(bufs) == 0)
+        return WEFT_BUF_NONE;
     uint32_t id = weft_pool_take(&bufs->pool);
     if (id == WEFT_POOL_NONE)
         return WEFT_BUF_NONE;

@@ -28,6 +28,7 @@ struct weft_bufs {
     struct weft_buf_info *infos; /* owned: one per buffer, a mapping of its own */
     uint32_t buffer_bytes;
     uint32_t infos_booked; /* of them lie on pages that are booked */
+    uint32_t promised;     /* of the free ones: the engine's, who has no need of them now */
     struct weft_account *account;
     /* Handed down by an engine that lends buffers to the kernel: a buffer has come free. It returns
      * true when it took the buffer, false to leave it in the pool. NULL: none. */
@@ -48,7 +49,7 @@ void weft_bufs_ranges(const struct weft_bufs *bufs, weft_range_fn *tell, void *a
  *  returns  0; WEFT_ENOMEM */
 WEFT_CHECK weft_rc weft_bufs_prefault(struct weft_bufs *bufs);
 
-/** Take a free buffer with one reference. WEFT_BUF_NONE when every one is out. */
+/** Take a free buffer with one reference. WEFT_BUF_NONE when every one is out, or promised. */
 WEFT_CHECK uint16_t weft_bufs_take(struct weft_bufs *bufs);
 
 static inline char *weft_bufs_at(const struct weft_bufs *bufs, uint16_t id)
@@ -61,16 +62,17 @@ static inline void weft_bufs_ref(struct weft_bufs *bufs, uint16_t id)
     bufs->infos[id].refs++;
 }
 
+/** Buffers that nobody has taken; those lent or promised to the engine count as taken. */
+static inline uint32_t weft_bufs_free(const struct weft_bufs *bufs)
+{
+    uint32_t left = bufs->pool.free.count + (bufs->pool.free.limit - bufs->pool.free.fresh);
+    return left > bufs->promised ? left - bufs->promised : 0;
+}
+
 /** Is a buffer left for a request that wants to keep the one its head lies in? */
 static inline bool weft_bufs_spare(const struct weft_bufs *bufs)
 {
-    return bufs->pool.free.count > 0 || bufs->pool.free.fresh < bufs->pool.free.limit;
-}
-
-/** Buffers that nobody has taken; those lent to the kernel count as taken. */
-static inline uint32_t weft_bufs_free(const struct weft_bufs *bufs)
-{
-    return bufs->pool.free.count + (bufs->pool.free.limit - bufs->pool.free.fresh);
+    return weft_bufs_free(bufs) > 0;
 }
 
 /** Drop a reference; the last one hands the buffer back, to the kernel first if it wants one. */

@@ -17,7 +17,9 @@
 #define CQ_PER_SQ     8 /* completions that fit, per submission that does */
 #define RECV_PAUSE_MS 1
 #define BUFFER_GROUP  0
-#define CQES_MAX      128
+#define WANTED_MIN    32   /* buffers lent however little comes */
+#define WANTED_TURNS  1024 /* with more than twice what came in any of them, fewer will do */
+#define CQES_MAX      32
 #define ACCEPT_DIRECT 0x8000u /* in an accept's tag: what comes are entries of the table */
 
 static size_t buffer_ring_bytes(size_t ring_count)
@@ -41,7 +43,7 @@ static bool lend(void *ctx, uint16_t id)
 {
     struct weft_engine *engine = ctx;
     struct uring_backend *b = engine->backend;
-    if (b->lent == engine->size.buffers)
+    if (b->lent >= b->wanted)
         return false;
     io_uring_buf_ring_add(b->buffers, weft_bufs_at(engine->bufs, id), engine->bufs->buffer_bytes,
                           id, (int)b->ring_mask, (int)b->ring_adds++);
@@ -49,11 +51,37 @@ static bool lend(void *ctx, uint16_t id)
     return true;
 }
 
+/* The ring is a queue: every buffer in it is used in turn, and stays in memory. So it gets what a
+ * turn needs, and no more: twice when it ran dry, half when that was too much for some time. The
+ * rest is kept for it all the same. */
+static void adapt_wanted(struct weft_engine *engine)
+{
+    struct uring_backend *b = engine->backend;
+    b->filled_most = WEFT_MAX(b->filled_most, b->filled);
+    b->filled = 0;
+    if (b->ran_out) {
+        b->wanted = WEFT_MIN(b->wanted * 2, (uint32_t)engine->size.buffers);
+    } else if (++b->filled_turns < WANTED_TURNS) {
+        return;
+    } else if (b->wanted / 2 > b->filled_most) {
+        b->wanted = WEFT_MAX(b->wanted / 2, WEFT_MIN(WANTED_MIN, (uint32_t)engine->size.buffers));
+    }
+    b->ran_out = false;
+    b->filled_turns = b->filled_most = 0;
+}
+
+static void promise(struct weft_engine *engine)
+{
+    const struct uring_backend *b = engine->backend;
+    engine->bufs->promised = (uint32_t)engine->size.buffers - WEFT_MAX(b->wanted, b->lent);
+}
+
 /* Whatever requests kept is replaced by spares, as long as there are any. */
 static void lend_spares(struct weft_engine *engine)
 {
     struct uring_backend *b = engine->backend;
-    while (b->lent < engine->size.buffers) {
+    promise(engine);
+    while (b->lent < b->wanted) {
         uint16_t id = weft_bufs_take(engine->bufs);
         if (id == WEFT_BUF_NONE || !lend(engine, id))
             break;
@@ -125,6 +153,7 @@ static weft_rc uring_open(struct weft_engine *engine)
     engine->sockets_block = true;
     engine->bufs->lend = lend;
     engine->bufs->lend_ctx = engine;
+    b->wanted = WEFT_MIN(WANTED_MIN, (uint32_t)engine->size.buffers);
     weft_account_commit(engine->account, (ptrdiff_t)bytes);
     lend_spares(engine);
     return 0;
@@ -149,6 +178,7 @@ static void uring_close(struct weft_engine *engine)
     io_uring_queue_exit(&b->ring);
     munmap(b->buffers, buffer_ring_bytes(engine->size.buffers));
     engine->bufs->lend = NULL;
+    engine->bufs->promised = 0;
     /* The kernel's buffers are free again: hand each back to the pool. */
     uint32_t lent = b->lent;
     for (uint32_t id = 0; id < engine->bufs->pool.free.fresh && lent > 0; id++) {
@@ -292,6 +322,7 @@ static void on_recv(struct weft_engine *engine, uint32_t index, int res, uint32_
     if (flags & IORING_CQE_F_BUFFER) {
         buf = (uint16_t)(flags >> IORING_CQE_BUFFER_SHIFT);
         b->lent--; /* now ours, with the one reference it was lent with */
+        b->filled++;
     }
     if (!(flags & IORING_CQE_F_MORE))
         slot->io &= (uint8_t) ~(IO_ARMED | IO_CANCELED);
@@ -304,6 +335,8 @@ static void on_recv(struct weft_engine *engine, uint32_t index, int res, uint32_
         engine->events->received(engine->ctx, index, res, buf);
         if (slot->generation != generation)
             slot = NULL;
+    } else if (res == -ENOBUFS && b->wanted < engine->size.buffers) {
+        b->ran_out = true; /* armed anew below, with more buffers behind it */
     } else if (res == -ENOBUFS || res == -EAGAIN) {
         weft_count_add(engine->counters, WEFT_COUNTER_RECV_NOBUFS, res == -ENOBUFS);
         pause_recv(engine, index);
@@ -545,6 +578,7 @@ static void tell(struct weft_engine *engine)
 static weft_rc uring_turn(struct weft_engine *engine, int64_t wait_ms)
 {
     struct uring_backend *b = engine->backend;
+    adapt_wanted(engine);
     lend_spares(engine);
     int rc = 0;
     if (wait_ms == 0) {

@@ -389,6 +389,35 @@ static void requests_that_keep_buffers_stop_the_others_not_the_loop(void **state
     UNTIL(rig.loop.slots.used == 0);
 }
 
+/* The kernel uses what it is lent in turn: lent little, little is in memory. What it was not lent
+ * is kept for it. */
+static void no_more_buffers_are_in_memory_than_are_needed(void **state)
+{
+    (void)state;
+    rig_close();
+    rig_open((struct rig_options){.buffers = 128, .spares = 8});
+    int fds[60], fd = client_open();
+    for (int i = 0; i < 300; i++) {
+        client_say(fd, "ping");
+        assert_true(client_hears(fd, "ping"));
+    }
+    assert_in_range(rig.loop.bufs.pool.free.fresh, 1, 40);
+    assert_in_range(weft_bufs_free(&rig.loop.bufs), 8, 136);
+    echo_does = DOES_COUNT;
+    echo_mode = WEFT_RECV_STREAM;
+    for (int i = 0; i < 60; i++)
+        fds[i] = client_open();
+    UNTIL(rig.loop.slots.used == 61);
+    for (int i = 0; i < 60; i++)
+        client_say(fds[i], "all at once");
+    UNTIL(echo_told.bytes == 1200 + 660);
+    assert_int_equal(counted(WEFT_COUNTER_RECV_NOBUFS), 0);
+    for (int i = 0; i < 60; i++)
+        close(fds[i]);
+    close(fd);
+    UNTIL(rig.loop.slots.used == 0);
+}
+
 int main(void)
 {
 #define RIG_TEST(name) cmocka_unit_test_setup_teardown(name, open_rig, close_rig)
@@ -409,6 +438,7 @@ int main(void)
         RIG_TEST(linger_lets_the_answer_arrive),
         RIG_TEST(slots_are_used_again_with_another_generation),
         RIG_TEST(requests_that_keep_buffers_stop_the_others_not_the_loop),
+        RIG_TEST(no_more_buffers_are_in_memory_than_are_needed),
     };
     int failed = 0;
     RUN_ON_ENGINES(tests, failed);

@@ -8,6 +8,7 @@ void weft_demo_routes(weft_app *app)
     weft_demo_user(app);
     weft_demo_echo(app);
     weft_demo_stream(app);
+    weft_demo_events(app);
     weft_demo_memory(app);
     weft_demo_burst(app);
     weft_demo_pool(app);

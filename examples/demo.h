@@ -17,6 +17,7 @@ void weft_demo_json(weft_app *app);   /* /json */
 void weft_demo_user(weft_app *app);   /* /user/{id:u64} */
 void weft_demo_echo(weft_app *app);   /* POST /echo */
 void weft_demo_stream(weft_app *app); /* /stream */
+void weft_demo_events(weft_app *app); /* /events */
 void weft_demo_memory(weft_app *app); /* /memory-test */
 void weft_demo_burst(weft_app *app);  /* /burst */
 void weft_demo_pool(weft_app *app);   /* /pool/on  /pool/off */

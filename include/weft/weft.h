@@ -11,6 +11,7 @@
 #include <weft/base.h>
 #include <weft/cache.h>
 #include <weft/cookie.h>
+#include <weft/channel.h>
 #include <weft/json.h>
 #include <weft/mem.h>
 #include <weft/request.h>

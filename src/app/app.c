@@ -1,6 +1,7 @@
 /* app.c - see app.h. Mistakes are kept and told once, when it is started: setting up is a list of
  * plain calls without a result to check. */
 #include "app/app.h"
+#include "serve/channel.h"
 #include "app/params.h"
 #include "base/fmt.h"
 #include "http/middleware.h"
@@ -244,6 +245,27 @@ void weft_app_add_objects(weft_app *app, weft_objects *objects)
         mistake(app, "the pool of objects '%s' %s", objects->name_z, wrong_z);
     else
         app->objects[app->objects_count++] = objects;
+}
+
+/* ---- channels ---- */
+
+static const char *wrong_with_channel(const weft_app *app, const weft_channel *channel)
+{
+    for (uint32_t i = 0; i < app->channels_count; i++)
+        if (app->channels[i] == channel)
+            return "is there already";
+    if (app->channels_count == WEFT_APP_CHANNELS_MAX)
+        return "is one too many";
+    return weft_channel_wrong(channel);
+}
+
+void weft_app_channel(weft_app *app, weft_channel *channel)
+{
+    const char *wrong_z = wrong_with_channel(app, channel);
+    if (wrong_z != NULL)
+        mistake(app, "the channel '%s' %s", channel->name_z, wrong_z);
+    else
+        app->channels[app->channels_count++] = channel;
 }
 
 /* ---- settings ---- */

@@ -8,6 +8,7 @@
 #define WEFT_APP_APP_H
 
 #include <weft/app.h>
+#include <weft/channel.h>
 #include "app/config.h"
 #include "http/service.h"
 #include "mem/objects.h"
@@ -15,6 +16,7 @@
 #define WEFT_APP_SETTINGS_MAX 32
 #define WEFT_APP_GROUPS_MAX   64
 #define WEFT_APP_OBJECTS_MAX  16
+#define WEFT_APP_CHANNELS_MAX 16
 #define WEFT_APP_ERROR_BYTES  512
 
 struct weft_app_setting {
@@ -53,6 +55,8 @@ struct weft_app {
     uint32_t group_count;
     weft_objects *objects[WEFT_APP_OBJECTS_MAX]; /* borrowed: static */
     uint32_t objects_count;
+    weft_channel *channels[WEFT_APP_CHANNELS_MAX]; /* borrowed: static */
+    uint32_t channels_count;
     struct weft_app_setting settings[WEFT_APP_SETTINGS_MAX];
     uint32_t setting_count;
     _Atomic(struct weft_app_piece *) pieces; /* owned */

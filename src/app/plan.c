@@ -7,6 +7,7 @@
 #include "mem/history.h"
 #include <inttypes.h>
 #include "io/sockmem.h"
+#include "serve/channel.h"
 
 /* Program, libraries and the heap of the start: 2.6 MB were resident under load, with jemalloc
  * below (its own program, its tables, thread caches) 5.1 MB. */
@@ -78,6 +79,15 @@ static void add_objects_terms(struct weft_plan *plan, const struct weft_plan_app
     }
 }
 
+static void add_channels_terms(struct weft_plan *plan, const struct weft_plan_app *app)
+{
+    for (uint32_t i = 0; i < app->channels_count; i++) {
+        const weft_channel *channel = app->channels[i];
+        struct weft_plan_term *term = add_term(plan, channel->name_z, weft_channel_bytes(channel));
+        snprintf(term->formula, sizeof(term->formula), "the program's channel, its newest events");
+    }
+}
+
 /* What the kernel itself holds for us, apart from what is queued in sockets. */
 static void add_kernel_term(struct weft_plan *plan)
 {
@@ -138,6 +148,7 @@ static void add_terms(struct weft_plan *plan, const struct weft_config *config,
     add_admin_terms(plan); /* without a listener too: its loop is the main thread's */
     add_loop_terms(plan, &plan->worker, plan->workers);
     add_objects_terms(plan, app);
+    add_channels_terms(plan, app);
     add_kernel_term(plan);
 }
 
@@ -284,6 +295,16 @@ static void spare_for_files(struct weft_plan *plan, const struct weft_config *co
         plan->connections_max = WEFT_MAX(plan->connections_max, files + 1) - files;
 }
 
+/* Every connection may be a subscriber's, unless it was said how many. */
+static void set_held(struct weft_plan *plan, const struct weft_config *config,
+                     const struct weft_plan_app *app)
+{
+    plan->worker.holder = app->channels_count > 0 ? &weft_subscribers_holder : NULL;
+    plan->worker.held = config->subscribers_max != 0
+                            ? WEFT_MIN((size_t)config->subscribers_max, plan->worker.connections)
+                            : plan->worker.connections;
+}
+
 static void worker_options(struct weft_plan *plan, const struct weft_config *config,
                            const struct weft_plan_app *app)
 {
@@ -308,6 +329,7 @@ static void worker_options(struct weft_plan *plan, const struct weft_config *con
         .protocol = app->protocol,
     };
     plan->admin = plan->worker;
+    set_held(plan, config, app);
     plan->admin.prefault = false;
     plan->admin.engine = &weft_epoll_ops;
     plan->admin.connections = 64;
@@ -384,6 +406,7 @@ static void scale(struct weft_plan *plan, const struct weft_config *config,
             w->connections = plan->connections_max; /* not direct: those are never the default */
         }
         plan->scaled = true;
+        set_held(plan, config, app);
         add_terms(plan, config, app);
     }
 }

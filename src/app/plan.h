@@ -8,6 +8,7 @@
 #define WEFT_APP_PLAN_H
 
 #include <stdio.h>
+#include <weft/channel.h>
 #include "app/config.h"
 #include "app/machine.h"
 #include "io/loop.h"
@@ -28,6 +29,8 @@ struct weft_plan_app {
     weft_objects *const *objects; /* pools that the program declared */
     uint32_t objects_count;
     bool serves_files; /* from a directory: some stay open */
+    weft_channel *const *channels; /* likewise */
+    uint32_t channels_count;
 };
 
 struct weft_plan_term {

@@ -3,6 +3,7 @@
 #include "app/params.h"
 #include "base/log.h"
 #include "http/h1.h"
+#include "serve/channel.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -309,6 +310,19 @@ static weft_rc open_objects(struct weft_server *server)
     return 0;
 }
 
+static weft_rc open_channels(struct weft_server *server)
+{
+    const weft_app *app = server->app;
+    for (uint32_t i = 0; i < app->channels_count; i++) {
+        weft_rc rc = weft_channel_open(app->channels[i], &server->ledger, server->plan->workers);
+        if (rc != 0) {
+            weft_log_error("the channel '%s': %s", app->channels[i]->name_z, weft_rc_text(rc));
+            return rc;
+        }
+    }
+    return 0;
+}
+
 static weft_rc build(struct weft_server *server, const struct weft_machine *machine)
 {
     const struct weft_config *config = &server->app->config;
@@ -332,6 +346,7 @@ static weft_rc build(struct weft_server *server, const struct weft_machine *mach
     WEFT_TRY(open_upload_root(server));
     WEFT_TRY(load_cookie_keys(server));
     WEFT_TRY(open_objects(server));
+    WEFT_TRY(open_channels(server));
     WEFT_TRY(build_workers(server, machine));
     weft_learned_init(&server->learned, server->app, server->workers, plan->workers);
     WEFT_TRY(build_admin(server));
@@ -543,6 +558,8 @@ static void tear_down(struct weft_server *server)
     weft_offload_destroy(server->offload);
     for (uint32_t i = 0; i < server->app->objects_count; i++)
         weft_objects_close(server->app->objects[i]);
+    for (uint32_t i = 0; i < server->app->channels_count; i++)
+        weft_channel_close(server->app->channels[i]);
     weft_app_free(server->admin_app);
     if (server->signal_fd >= 0)
         close(server->signal_fd);
@@ -597,6 +614,8 @@ weft_rc weft_server_describe(weft_app *app, struct weft_plan_app *out)
         .objects = app->objects,
         .objects_count = app->objects_count,
         .serves_files = app->config.root[0] != 0,
+        .channels = app->channels,
+        .channels_count = app->channels_count,
     };
     return 0;
 }

@@ -59,6 +59,7 @@ static void h1_settle(weft_req *rq)
 static const struct weft_exchange_ops h1_exchange = {
     .name_z = "http/1.1",
     .raw = true,
+    .holds = true,
     .read = weft_h1_read,
     .begin = weft_h1_begin,
     .room = weft_h1_room,
@@ -304,6 +305,19 @@ static bool have_input(struct weft_h1 *h)
     return false;
 }
 
+/* The head has left. What is behind the request is not looked at: there is no end to its answer. */
+static void hand_over(struct weft_h1 *h)
+{
+    uint32_t held = h->rq.held;
+    if (h->eof || h->conn.transport->hold == NULL) {
+        close_conn(h, WEFT_CLOSE_CLEAN);
+        return;
+    }
+    h->rq.held = WEFT_POOL_NONE;
+    free_all(h);
+    weft_conn_hold(&h->conn, held, h->chunked_out);
+}
+
 static void drive(struct weft_h1 *h)
 {
     while (!h->in_task && !h->conn.sending) {
@@ -316,6 +330,10 @@ static void drive(struct weft_h1 *h)
             if (rc < 0 && rc != WEFT_PENDING)
                 h->broken = rc;
             continue;
+        }
+        if (WEFT_UNLIKELY(h->answered && h->rq.body_kind == WEFT_BODY_HELD)) {
+            hand_over(h);
+            return;
         }
         if (h->answered)
             finish_request(h);

@@ -151,7 +151,8 @@ static char *write_head(struct weft_h1 *h, const weft_req *rq, char *to)
         to = copy(to, rq->type);
         to = copy(to, WEFT_S("\r\n"));
     }
-    if (rq->body_kind == WEFT_BODY_STREAM && rq->body.len == WEFT_LENGTH_UNKNOWN) {
+    bool endless = rq->body_kind == WEFT_BODY_HELD;
+    if (endless || (rq->body_kind == WEFT_BODY_STREAM && rq->body.len == WEFT_LENGTH_UNKNOWN)) {
         if (h->chunked_out)
             to = copy(to, WEFT_S("Transfer-Encoding: chunked\r\n"));
     } else if (rq->status != 204 && (rq->status != 304 || rq->body.len > 0)) {
@@ -417,6 +418,11 @@ static weft_rc queue_answer(struct weft_h1 *h)
         return queue_raw(h);
     if (kind == WEFT_BODY_STREAM)
         return 0; /* was queued as it came */
+    if (kind == WEFT_BODY_HELD) {
+        h->chunked_out = h->rq.head.version_minor > 0;
+        h->closing |= !h->chunked_out;
+        return queue_head(h);
+    }
     if (kind == WEFT_BODY_FILE && !bodiless(&h->rq) && h->rq.body.len > 0)
         WEFT_TRY(weft_conn_reserve_file(&h->conn));
     WEFT_TRY(queue_head(h));

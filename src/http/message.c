@@ -45,6 +45,7 @@ void weft_req_init(weft_req *rq, const struct weft_exchange_ops *exchange,
     rq->type = (weft_str){0};
     rq->body = (weft_str){0};
     rq->file = -1;
+    rq->held = WEFT_POOL_NONE;
     rq->answered_bytes = 0;
     rq->out_fields = rq->out_inline;
     rq->trailers = NULL;
@@ -79,6 +80,8 @@ void weft_req_finish(weft_req *rq)
     weft_assert(rq->task == NULL);
     if (rq->defers != NULL)
         run_defers(rq);
+    if (WEFT_UNLIKELY(rq->held != WEFT_POOL_NONE))
+        rq->loop->holder->cancel(rq->loop, rq->held);
     if (rq->timed)
         weft_timer_disarm(&rq->loop->wheel, &rq->deadline);
     if (rq->promised > 0 && rq->route != NULL) /* one that was refused says nothing */
@@ -515,6 +518,18 @@ weft_rc weft_reply_file(weft_req *rq, int status, weft_str type, int fd, uint64_
 weft_rc weft_status(weft_req *rq, int status)
 {
     return weft_reply(rq, status, (weft_str){0}, (weft_str){0});
+}
+
+weft_rc weft_req_hold(weft_req *rq, int status, weft_str type, uint32_t held)
+{
+    weft_rc rc = rq->exchange->holds ? answer(rq, status, type, WEFT_BODY_HELD) : WEFT_ENOTSUP;
+    if (rc != 0) {
+        rq->loop->holder->cancel(rq->loop, held);
+        return rc;
+    }
+    rq->held = held;
+    rq->borrowed = true; /* nothing else is answered on this connection */
+    return 0;
 }
 
 void weft_req_unanswer(weft_req *rq)

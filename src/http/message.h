@@ -33,6 +33,7 @@ enum weft_body_kind {
     WEFT_BODY_MEMORY, /* static, borrowed, arena or given: the bytes stay until the end */
     WEFT_BODY_FILE,
     WEFT_BODY_STREAM, /* weft_begin() was called */
+    WEFT_BODY_HELD,   /* a head alone: behind it the connection is the holder's */
     WEFT_BODY_RAW,    /* the protocol's own bytes, head included */
 };
 
@@ -54,7 +55,8 @@ struct weft_out_field {
 /* What a protocol does for a message. Called on the request's task. */
 struct weft_exchange_ops {
     const char *name_z;
-    bool raw; /* takes ready-made bytes for an answer: weft_raw() */
+    bool raw;   /* takes ready-made bytes for an answer: weft_raw() */
+    bool holds; /* can hand its connection over behind a head: weft_req_hold() */
     /* Next piece of the request's body; empty: the end. May wait. */
     weft_rc (*read)(weft_req *rq, weft_str *out);
     /* A response was begun: queue its head. */
@@ -138,6 +140,7 @@ struct weft_req {
     weft_str type;
     weft_str body; /* of a stream: its length, or WEFT_LENGTH_UNKNOWN */
     int file;
+    uint32_t held; /* WEFT_BODY_HELD: the holder's object; WEFT_POOL_NONE: it has it, or none */
     uint64_t file_offset;
     uint64_t answered_bytes;
     struct weft_out_field *out_fields;
@@ -190,6 +193,11 @@ void weft_req_use(weft_req *rq, struct weft_route_usage *usage);
 void *weft_req_try_alloc(weft_req *rq, size_t bytes, struct weft_alloc_site *site);
 /** The newest allocation of a place has grown where it lies. */
 void weft_req_extended(weft_req *rq, size_t bytes, struct weft_alloc_site *site);
+
+/** Answer with a head, behind which the connection becomes the loop's holder's.
+ *  held     its object, of loop->held; cancelled when it does not come to that, on errors too
+ *  returns  0; WEFT_ESTATE: answered already; WEFT_ENOTSUP: the protocol cannot; WEFT_EINVAL */
+WEFT_CHECK weft_rc weft_req_hold(weft_req *rq, int status, weft_str type, uint32_t held);
 
 /** Forget an answer that has not left: another takes its place. */
 void weft_req_unanswer(weft_req *rq);

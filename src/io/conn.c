@@ -294,6 +294,10 @@ static void on_received(void *ctx, uint32_t index, int bytes, uint16_t buf)
             conn->protocol->ended(conn, (weft_rc)bytes);
         break;
     }
+    case WEFT_SLOT_HELD: /* what it says is not listened to */
+        if (bytes <= 0)
+            loop->holder->ended(loop, slot->active, (weft_rc)bytes);
+        break;
     case WEFT_SLOT_LINGERING:
         if (bytes <= 0)
             detach(loop, index);
@@ -471,6 +475,8 @@ static void on_sent(void *ctx, uint32_t index, ssize_t bytes)
 {
     struct weft_loop *loop = ctx;
     struct weft_slot *slot = &loop->slots.table[index];
+    if (slot->state == WEFT_SLOT_HELD)
+        loop->holder->sent(loop, slot->active, bytes);
     if (slot->state != WEFT_SLOT_ACTIVE)
         return;
     struct weft_conn *conn = conn_of(loop, slot);
@@ -519,6 +525,28 @@ static void tcp_release(struct weft_conn *conn)
         weft_engine_recv(&loop->engine, index, WEFT_RECV_STREAM);
 }
 
+static void tcp_hold(struct weft_conn *conn, uint32_t held, bool chunked)
+{
+    struct weft_loop *loop = conn->loop;
+    uint32_t index = conn->slot;
+    struct weft_slot *slot = &loop->slots.table[index];
+    if (conn->file_mode || conn->installs)
+        file_mode(conn, false);
+    weft_conn_drop(conn);
+    slot->state = WEFT_SLOT_HELD;
+    slot->active = held;
+    slot->last_ds = now_ds(loop);
+    weft_engine_recv(&loop->engine, index, WEFT_RECV_STREAM); /* its end has to be heard */
+    loop->holder->start(loop, held, index, chunked);
+    if (loop->draining && slot->state == WEFT_SLOT_HELD)
+        loop->holder->drain(loop, held);
+}
+
+void weft_conn_close_held(struct weft_loop *loop, uint32_t slot)
+{
+    detach(loop, slot);
+}
+
 static void tcp_close(struct weft_conn *conn, enum weft_close how)
 {
     struct weft_loop *loop = conn->loop;
@@ -559,6 +587,7 @@ const struct weft_transport weft_tcp = {
     .recv = tcp_recv,
     .recv_now = tcp_recv_now,
     .release = tcp_release,
+    .hold = tcp_hold,
     .close = tcp_close,
     .abort = tcp_abort,
     .peer = tcp_peer,
@@ -596,6 +625,8 @@ void weft_conns_drain(struct weft_loop *loop)
         } else if (slot->state == WEFT_SLOT_ACTIVE) {
             struct weft_conn *conn = conn_of(loop, slot);
             conn->protocol->drain(conn);
+        } else if (slot->state == WEFT_SLOT_HELD) {
+            loop->holder->drain(loop, slot->active);
         }
     }
 }
@@ -610,6 +641,9 @@ uint32_t weft_conns_abort(struct weft_loop *loop)
             cut++;
             conn->transport->abort(conn);
             conn->protocol->ended(conn, WEFT_ECANCELED);
+        } else if (slot->state == WEFT_SLOT_HELD) {
+            cut++;
+            loop->holder->ended(loop, slot->active, WEFT_ECANCELED);
         } else if (slot->state != WEFT_SLOT_FREE && slot->state != WEFT_SLOT_CLOSING) {
             detach(loop, i);
         }

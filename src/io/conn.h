@@ -9,6 +9,9 @@
  *      | weft_conn_send, _recv, _close, _release        ^ bytes, ended, sent, expired
  *   transport (TCP over the engine; tests: memory)
  *
+ * A connection on which things are said now and then, and nothing is heard, is held: its object
+ * goes back and a holder's takes its place, a few dozen bytes from a pool of their own.
+ *
  * Lifetime: table: worker. struct weft_conn: from the first byte of something to
  * weft_conn_release() or weft_conn_close().
  * Threads:  the owner worker only.
@@ -48,6 +51,8 @@ struct weft_transport {
     void (*recv)(struct weft_conn *conn, enum weft_recv_mode mode);
     weft_rc (*recv_now)(struct weft_conn *conn, struct weft_input *out);
     void (*release)(struct weft_conn *conn);
+    /* As release, but the connection is the loop's holder's from now on; NULL: cannot be. */
+    void (*hold)(struct weft_conn *conn, uint32_t held, bool chunked);
     void (*close)(struct weft_conn *conn, enum weft_close how);
     /* Ends what is in flight so that `sent` and `bytes` come back soon; the object stays. */
     void (*abort)(struct weft_conn *conn);
@@ -70,6 +75,21 @@ struct weft_protocol {
     void (*expired)(struct weft_conn *conn);
     /* The server drains: close now if nothing is going on, else as soon as that is over. */
     void (*drain)(struct weft_conn *conn);
+};
+
+/* Who takes over a connection that is held, and whose object in loop->held it is. All but start()
+ * and cancel() tell what happens to a connection of its own. */
+struct weft_holder {
+    size_t bytes; /* size of its object */
+    /* The answer's head has left: the connection is yours. chunked: how its body is framed. */
+    void (*start)(struct weft_loop *loop, uint32_t held, uint32_t slot, bool chunked);
+    /* It never will be: the object goes back. */
+    void (*cancel)(struct weft_loop *loop, uint32_t held);
+    /* What weft_engine_try_send() left open, or 0: writable again. */
+    void (*sent)(struct weft_loop *loop, uint32_t held, ssize_t bytes);
+    /* The peer has ended, or is gone, or is to go at once (WEFT_ECANCELED). */
+    void (*ended)(struct weft_loop *loop, uint32_t held, weft_rc rc);
+    void (*drain)(struct weft_loop *loop, uint32_t held);
 };
 
 struct weft_conn {
@@ -151,6 +171,16 @@ static inline void weft_conn_release(struct weft_conn *conn)
 {
     conn->transport->release(conn);
 }
+
+/** The object goes back, and the loop's holder has the connection, with its object `held`.
+ *  chunked  the body's bytes are to be framed */
+static inline void weft_conn_hold(struct weft_conn *conn, uint32_t held, bool chunked)
+{
+    conn->transport->hold(conn, held, chunked);
+}
+
+/** For holders: close a connection that is held; its object has gone back by then. */
+void weft_conn_close_held(struct weft_loop *loop, uint32_t slot);
 
 /** The connection goes, and the object with it. Nothing may be pending but a receive. */
 static inline void weft_conn_close(struct weft_conn *conn, enum weft_close how)

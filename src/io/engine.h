@@ -99,6 +99,8 @@ struct weft_engine_ops {
     ssize_t (*recv_now)(struct weft_engine *engine, uint32_t slot, uint16_t *out_buf);
     ssize_t (*send)(struct weft_engine *engine, uint32_t slot, struct msghdr *message, int flags);
     void (*want_write)(struct weft_engine *engine, uint32_t slot, bool soon);
+    ssize_t (*try_send)(struct weft_engine *engine, uint32_t slot, weft_str bytes);
+    void (*submit)(struct weft_engine *engine); /* NULL: nothing is ever put off */
     weft_rc (*watch)(struct weft_engine *engine, int fd, uint32_t events, uint64_t token,
                      enum weft_io_class class);
     void (*unwatch)(struct weft_engine *engine, int fd, uint64_t token);
@@ -209,6 +211,23 @@ static inline ssize_t weft_engine_send(struct weft_engine *engine, uint32_t slot
                                        struct msghdr *message, int flags)
 {
     return engine->ops->send(engine, slot, message, flags);
+}
+
+/** Send what the socket takes at once: nothing waits in the kernel that points at the bytes, which
+ *  are read before weft_engine_submit(), or the next turn's wait, returns.
+ *  returns  bytes sent (> 0, maybe not all); -EINPROGRESS: `sent` will tell, in the next turn;
+ *           -EAGAIN, from either: it takes none now, see weft_engine_want_write(); another -errno
+ */
+static inline ssize_t weft_engine_try_send(struct weft_engine *engine, uint32_t slot,
+                                           weft_str bytes)
+{
+    return engine->ops->try_send(engine, slot, bytes);
+}
+
+static inline void weft_engine_submit(struct weft_engine *engine)
+{
+    if (engine->ops->submit != NULL)
+        engine->ops->submit(engine);
 }
 
 /** Tell `sent` with 0 once the socket takes bytes again.

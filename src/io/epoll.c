@@ -469,6 +469,13 @@ static ssize_t epoll_send(struct weft_engine *engine, uint32_t index, struct msg
     return -EINPROGRESS;
 }
 
+static ssize_t epoll_try_send(struct weft_engine *engine, uint32_t index, weft_str bytes)
+{
+    struct iovec iov = {(void *)(uintptr_t)bytes.ptr, bytes.len};
+    struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1};
+    return send_now(&engine->slots[index], &message, 0);
+}
+
 static void epoll_want_write(struct weft_engine *engine, uint32_t index, bool soon)
 {
     engine->slots[index].io |= soon ? IO_SOON : IO_WRITE;
@@ -509,6 +516,7 @@ const struct weft_engine_ops weft_epoll_ops = {
     .recv_now = epoll_recv_now,
     .send = epoll_send,
     .want_write = epoll_want_write,
+    .try_send = epoll_try_send,
     .watch = epoll_watch,
     .unwatch = epoll_unwatch,
     .idle_bytes = epoll_idle_bytes,

@@ -49,6 +49,9 @@ size_t weft_loop_terms(const struct weft_loop_options *o, struct weft_term out[W
     out[n++] = term("connections", weft_slots_bytes(slots), slots, sizeof(struct weft_slot));
     out[n++] = term("active", weft_pool_bytes(o->protocol->conn_bytes, o->active), o->active,
                     o->protocol->conn_bytes);
+    if (o->holder != NULL)
+        out[n++] = term("subscribers", weft_pool_bytes(o->holder->bytes, o->held), o->held,
+                        o->holder->bytes);
     out[n++] = term("blocks", weft_pool_bytes(WEFT_BLOCK_BYTES, blocks), blocks, WEFT_BLOCK_BYTES);
     out[n++] = term("buffers", weft_bufs_bytes(o->buffer_bytes, buffers), buffers, o->buffer_bytes);
     out[n++] = term("stacks", weft_tasks_bytes(o->stack_bytes, o->waiting), o->waiting + 1,
@@ -95,6 +98,10 @@ static weft_rc build_pools(struct builder *b)
     const struct weft_loop_options *o = b->options;
     WEFT_TRY(part(b, "active"));
     WEFT_TRY(weft_pool_init(&loop->conns, b->account, o->protocol->conn_bytes, o->active));
+    if (o->holder != NULL) {
+        WEFT_TRY(part(b, "subscribers"));
+        WEFT_TRY(weft_pool_init(&loop->held, b->account, o->holder->bytes, o->held));
+    }
     WEFT_TRY(part(b, "blocks"));
     WEFT_TRY(weft_pool_init(&loop->blocks, b->account, WEFT_BLOCK_BYTES,
                             WEFT_BLOCKS_PER_CONN * o->active));
@@ -118,8 +125,8 @@ static weft_rc prefault(struct builder *b)
 {
     struct weft_loop *loop = b->loop;
     b->part_z = "prefault";
-    struct weft_pool *pools[] = {&loop->conns, &loop->blocks, &loop->watches};
-    for (size_t i = 0; i < WEFT_COUNT_OF(pools); i++)
+    struct weft_pool *pools[] = {&loop->conns, &loop->blocks, &loop->watches, &loop->held};
+    for (size_t i = 0; i < WEFT_COUNT_OF(pools) - (loop->holder == NULL); i++)
         WEFT_TRY(weft_pool_prefault(pools[i], SIZE_MAX));
     WEFT_TRY(weft_bufs_prefault(&loop->bufs));
     WEFT_TRY(weft_tasks_prefault(&loop->tasks));
@@ -202,8 +209,11 @@ static weft_rc build_waker(struct builder *b)
 weft_rc weft_loop_init(struct weft_loop *loop, struct weft_ledger *ledger,
                        const struct weft_loop_options *options, const char **out_part)
 {
-    *loop =
-        (struct weft_loop){.protocol = options->protocol, .limits = options->limits, .wake_fd = -1};
+    *loop = (struct weft_loop){.protocol = options->protocol,
+                               .holder = options->holder,
+                               .worker = options->worker,
+                               .limits = options->limits,
+                               .wake_fd = -1};
     struct builder b = {.loop = loop, .ledger = ledger, .options = options};
     weft_clock_init(&loop->clock, options->clock != NULL ? options->clock : &weft_clock_system);
     loop->now_ms = loop->clock.now_ns / 1000000;
@@ -273,6 +283,7 @@ void weft_loop_fini(struct weft_loop *loop)
     weft_tasks_fini(&loop->tasks);
     weft_bufs_fini(&loop->bufs);
     weft_pool_fini(&loop->blocks);
+    weft_pool_fini(&loop->held);
     weft_pool_fini(&loop->conns);
     if (loop->counters != NULL) {
         weft_account_unuse(loop->counters_account, sizeof(struct weft_counters));
@@ -291,6 +302,8 @@ void weft_loop_ranges(const struct weft_loop *loop, weft_range_fn *tell, void *a
 {
     tell(arg, loop->counters_account, loop->counters, counters_bytes());
     pool_range(&loop->conns, tell, arg);
+    if (loop->holder != NULL)
+        pool_range(&loop->held, tell, arg);
     pool_range(&loop->blocks, tell, arg);
     weft_bufs_ranges(&loop->bufs, tell, arg);
     weft_tasks_ranges(&loop->tasks, tell, arg);

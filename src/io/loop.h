@@ -21,7 +21,7 @@
 #define WEFT_BLOCK_BYTES     ((size_t)4096) /* what answers are built in */
 #define WEFT_BLOCKS_PER_CONN ((size_t)2)    /* at most: a head in pieces, and its answer */
 #define WEFT_LISTENERS_MAX   4
-#define WEFT_LOOP_TERMS      10
+#define WEFT_LOOP_TERMS      12
 
 struct weft_loop_options {
     const struct weft_engine_ops *engine;
@@ -31,8 +31,10 @@ struct weft_loop_options {
     bool direct;                   /* connections are entries of the ring's table: engine.h */
     size_t installs;               /* descriptors that such ones may have at once, for files */
     size_t queue;                  /* entries of the submission queue, power of two; 0: the usual */
-    size_t active;                 /* connections with something going on at once */
-    size_t waiting;                /* tasks that wait at once */
+    const struct weft_holder *holder; /* of connections that are held; NULL: none ever is */
+    size_t held;                      /* so many at once */
+    size_t active;                    /* connections with something going on at once */
+    size_t waiting;                   /* tasks that wait at once */
     size_t stack_bytes;
     size_t buffer_bytes;
     size_t buffers;       /* lent to the kernel or ready for it; power of two */
@@ -72,6 +74,9 @@ struct weft_loop {
     struct weft_chunks chunks;
     struct weft_pool conns;  /* objects of connections with something going on */
     struct weft_pool blocks; /* WEFT_BLOCK_BYTES each */
+    struct weft_pool held;   /* objects of connections that are held; all 0: none ever is */
+    const struct weft_holder *holder; /* borrowed: static; may be NULL */
+    uint32_t worker;                  /* index */
     struct weft_slots slots;
     const struct weft_protocol *protocol;
     struct weft_listener listeners[WEFT_LISTENERS_MAX];

@@ -9,6 +9,7 @@ enum part {
     PART_BLOCKS = PART_CHUNKS + WEFT_CHUNK_CLASSES,
     PART_BUFFERS,
     PART_ACTIVE,
+    PART_HELD,
     PART_WATCHES,
     PART_STACKS,
     PART_SLOTS,
@@ -25,6 +26,8 @@ static struct weft_pool *pool_of(struct weft_loop *loop, uint32_t part)
         return &loop->bufs.pool;
     case PART_ACTIVE:
         return &loop->conns;
+    case PART_HELD:
+        return &loop->held;
     case PART_WATCHES:
         return &loop->watches;
     case PART_STACKS:

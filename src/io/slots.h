@@ -23,6 +23,7 @@ enum weft_slot_state {
     WEFT_SLOT_FRESH,     /* accepted, not a byte yet */
     WEFT_SLOT_IDLE,      /* between requests */
     WEFT_SLOT_ACTIVE,    /* has an object */
+    WEFT_SLOT_HELD,      /* has a small object of a holder */
     WEFT_SLOT_LINGERING, /* answered, told the peer that we are done, drops what still comes */
     WEFT_SLOT_CLOSING,   /* detached: the engine gives it up */
 };

@@ -388,6 +388,24 @@ static ssize_t uring_send(struct weft_engine *engine, uint32_t index, struct msg
     return -EINPROGRESS;
 }
 
+static ssize_t uring_try_send(struct weft_engine *engine, uint32_t index, weft_str bytes)
+{
+    struct weft_slot *slot = &engine->slots[index];
+    struct io_uring_sqe *sqe = entry(engine);
+    io_uring_prep_send(sqe, slot->fd, bytes.ptr, bytes.len, MSG_NOSIGNAL | MSG_DONTWAIT);
+    aim(sqe, slot);
+    io_uring_sqe_set_data64(sqe, slot_tag(engine, KIND_SEND, index));
+    slot->io |= IO_SENDING;
+    return -EINPROGRESS;
+}
+
+static void uring_submit(struct weft_engine *engine)
+{
+    struct uring_backend *b = engine->backend;
+    while (io_uring_sq_ready(&b->ring) > 0)
+        (void)io_uring_submit(&b->ring); /* as in entry() */
+}
+
 static void uring_want_write(struct weft_engine *engine, uint32_t index, bool soon)
 {
     (void)soon; /* a poll that is ready completes in the next turn */
@@ -614,6 +632,8 @@ const struct weft_engine_ops weft_uring_ops = {
     .recv_now = uring_recv_now,
     .send = uring_send,
     .want_write = uring_want_write,
+    .try_send = uring_try_send,
+    .submit = uring_submit,
     .watch = uring_watch,
     .unwatch = uring_unwatch,
     .say = weft_uring_say,

@@ -343,6 +343,8 @@ weft_rc weft_metrics_text(const struct weft_metrics_source *s, weft_text_put *pu
     add_gauge(t, "connections", "connections open now", slots_used(s, "connections"));
     add_gauge(t, "connections_max", "connections that may be open", s->connections_max);
     add_gauge(t, "active", "connections with something going on now", slots_used(s, "active"));
+    add_gauge(t, "subscribers", "connections held for a channel's events now",
+              slots_used(s, "subscribers"));
     add_gauge(t, "tasks_waiting", "stacks in use by handlers that wait", slots_used(s, "stacks"));
     add_gauge(t, "stack_high_water_bytes", "deepest use of a task's stack", s->stack_high_water);
     add_gauge(t, "ready", "1 while new requests are welcome", s->ready);

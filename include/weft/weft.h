@@ -12,6 +12,7 @@
 #include <weft/cache.h>
 #include <weft/cookie.h>
 #include <weft/channel.h>
+#include <weft/form.h>
 #include <weft/json.h>
 #include <weft/mem.h>
 #include <weft/request.h>

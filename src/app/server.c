@@ -265,7 +265,7 @@ static weft_rc open_upload_root(struct weft_server *server)
     const char *path_z = server->app->config.upload_root;
     if (path_z[0] == 0)
         return 0;
-    server->upload_fd = open(path_z, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    server->upload_fd = open(path_z, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     weft_rc rc = server->upload_fd < 0 ? (weft_rc)-errno : probe_unnamed(server->upload_fd);
     server->site.upload_fd = server->upload_fd;
     if (rc == (weft_rc)-EOPNOTSUPP || rc == (weft_rc)-EISDIR)

@@ -186,6 +186,10 @@ void weft_req_release(weft_req *rq);
 /** The piece of its body that the handler looks at is so long now. */
 void weft_req_hold_piece(weft_req *rq, size_t bytes);
 
+/** Bytes that it holds if it waits now: its object, the buffer that its head lies in, arena, the
+ *  pages of its stack, the piece of its body. Called on its task. */
+size_t weft_req_held_bytes(const weft_req *rq);
+
 /** Its route is known: from now on that row counts what it holds. */
 void weft_req_use(weft_req *rq, struct weft_route_usage *usage);
 

@@ -65,6 +65,15 @@ void weft_req_hold_piece(weft_req *rq, size_t bytes)
     weft_usage_hold(&rq->usage->body, bytes);
 }
 
+size_t weft_req_held_bytes(const weft_req *rq)
+{
+    const struct weft_loop *loop = rq->loop;
+    const char *top = (const char *)(loop->tasks.current + 1);
+    size_t stack = (size_t)(top - (const char *)__builtin_frame_address(0));
+    return loop->protocol->conn_bytes + loop->bufs.buffer_bytes + rq->arena.held + rq->body_held +
+           WEFT_ALIGN_UP(stack, WEFT_PAGE_BYTES);
+}
+
 void weft_req_use(weft_req *rq, struct weft_route_usage *usage)
 {
     if (WEFT_UNLIKELY(rq->arena.held > 0)) { /* a long path, many headers */

@@ -1,5 +1,6 @@
 /* demo_files.c - files below --root, from the page cache to the socket; without it, two that are
- * part of the program. */
+ * part of the program. And /static/, the same directory as a mount: with index files, listings, and
+ * compressed files beside plain ones. */
 #include "demo.h"
 
 static const struct {
@@ -25,4 +26,7 @@ static weft_rc file(weft_req *rq)
 void weft_demo_files(weft_app *app, const char *pattern_z)
 {
     weft_get(app, pattern_z, file);
+    weft_static(app, "/static/", "",
+                WEFT_STATIC_OPTS(.listing = true, .precompressed = true,
+                                 .cache_control_z = "public, max-age=60"));
 }

@@ -13,6 +13,7 @@
 #include <weft/cookie.h>
 #include <weft/channel.h>
 #include <weft/form.h>
+#include <weft/files.h>
 #include <weft/json.h>
 #include <weft/mem.h>
 #include <weft/request.h>

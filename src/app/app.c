@@ -1,14 +1,15 @@
 /* app.c - see app.h. Mistakes are kept and told once, when it is started: setting up is a list of
  * plain calls without a result to check. */
 #include "app/app.h"
+#include "app/mounts.h"
 #include "serve/channel.h"
 #include "app/params.h"
 #include "base/fmt.h"
 #include "http/middleware.h"
+#include "serve/mime.h"
 #include <stdlib.h>
 
-static void mistake(weft_app *app, const char *format, ...) WEFT_PRINTF(2, 3);
-static void mistake(weft_app *app, const char *format, ...)
+void weft_app_mistake(weft_app *app, const char *format, ...)
 {
     if (app->error[0] != 0)
         return; /* the first one is the one to mend */
@@ -31,7 +32,7 @@ static void *keep(weft_app *app, size_t bytes)
     return (char *)piece + WEFT_ALIGN_UP(sizeof(*piece), (size_t)16);
 }
 
-static const char *keep_z(weft_app *app, const char *text_z)
+const char *weft_app_keep_z(weft_app *app, const char *text_z)
 {
     size_t bytes = strlen(text_z) + 1;
     char *copy = keep(app, bytes);
@@ -66,6 +67,7 @@ void weft_app_free(weft_app *app)
     if (app == NULL)
         return;
     weft_router_destroy(app->router);
+    weft_mime_destroy(app->mime);
     struct weft_app_piece *piece = atomic_load(&app->pieces);
     while (piece != NULL) {
         struct weft_app_piece *next = piece->next;
@@ -88,8 +90,9 @@ static void set_opts(weft_app *app, struct weft_route *route, const weft_route_o
     if (opts == NULL)
         opts = &none;
     if (opts->size != sizeof(*opts)) {
-        mistake(app, "route %.*s: options of another version of weft (use WEFT_ROUTE_OPTS)",
-                (int)route->pattern.len, route->pattern.ptr);
+        weft_app_mistake(app,
+                         "route %.*s: options of another version of weft (use WEFT_ROUTE_OPTS)",
+                         (int)route->pattern.len, route->pattern.ptr);
         return;
     }
     route->memory_bytes = opts->memory;
@@ -99,27 +102,28 @@ static void set_opts(weft_app *app, struct weft_route *route, const weft_route_o
     route->vital = opts->vital;
     route->body_length = opts->body_length;
     if (opts->heap > 0 && opts->heap > opts->memory)
-        mistake(app, "route %.*s: .heap is part of .memory, which must be as large",
-                (int)route->pattern.len, route->pattern.ptr);
+        weft_app_mistake(app, "route %.*s: .heap is part of .memory, which must be as large",
+                         (int)route->pattern.len, route->pattern.ptr);
     app->memory_max = WEFT_MAX(app->memory_max, opts->memory);
     app->heap_max = WEFT_MAX(app->heap_max, opts->heap);
     app->stack_max = WEFT_MAX(app->stack_max, (size_t)opts->stack);
 }
 
-static void add_route(weft_app *app, const struct weft_chain *chain, const char *method_z,
-                      weft_str pattern, weft_handler_fn handler, const weft_route_opts *opts)
+static struct weft_route *add_route(weft_app *app, const struct weft_chain *chain,
+                                    const char *method_z, weft_str pattern, weft_handler_fn handler,
+                                    const weft_route_opts *opts)
 {
     weft_assert(handler != NULL);
     struct weft_app_route *kept = keep(app, sizeof(*kept));
     if (kept == NULL) {
-        mistake(app, "out of memory at route %.*s", (int)pattern.len, pattern.ptr);
-        return;
+        weft_app_mistake(app, "out of memory at route %.*s", (int)pattern.len, pattern.ptr);
+        return NULL;
     }
     kept->next = app->routes;
     app->routes = kept;
     struct weft_route *route = &kept->route;
     *route = (struct weft_route){.handler = handler, .chain = *chain, .pattern = pattern};
-    route->method = weft_str_z(keep_z(app, method_z));
+    route->method = weft_str_z(weft_app_keep_z(app, method_z));
     route->index = app->route_count++;
     app->route_bytes += sizeof(*kept) + pattern.len;
     set_opts(app, route, opts);
@@ -129,13 +133,21 @@ static void add_route(weft_app *app, const struct weft_chain *chain, const char 
                                  method == WEFT_METHOD_OTHER ? route->method : (weft_str){0},
                                  pattern, route, why, sizeof(why));
     if (rc != 0)
-        mistake(app, "%s", why);
+        weft_app_mistake(app, "%s", why);
+    return route;
+}
+
+struct weft_route *weft_app_add_route(weft_app *app, const char *method_z, weft_str pattern,
+                                      weft_handler_fn handler, const weft_route_opts *opts)
+{
+    return add_route(app, &app->chain, method_z, pattern, handler, opts);
 }
 
 void weft_route(weft_app *app, const char *method_z, const char *pattern_z, weft_handler_fn handler,
                 const weft_route_opts *opts)
 {
-    add_route(app, &app->chain, method_z, weft_str_z(keep_z(app, pattern_z)), handler, opts);
+    (void)add_route(app, &app->chain, method_z, weft_str_z(weft_app_keep_z(app, pattern_z)),
+                    handler, opts);
 }
 
 void weft_get(weft_app *app, const char *pattern_z, weft_handler_fn handler)
@@ -169,7 +181,7 @@ static void use(weft_app *app, struct weft_chain *chain, weft_handler_fn before,
                 weft_after_fn after)
 {
     if (weft_chain_add(chain, before, after) != 0)
-        mistake(app, "more than %d middlewares on one route", WEFT_CHAIN_MAX);
+        weft_app_mistake(app, "more than %d middlewares on one route", WEFT_CHAIN_MAX);
 }
 
 void weft_use(weft_app *app, weft_handler_fn before, weft_after_fn after)
@@ -190,12 +202,12 @@ void weft_use_recover(weft_app *app)
 weft_group *weft_app_group(weft_app *app, const char *prefix_z)
 {
     if (app->group_count == WEFT_APP_GROUPS_MAX) {
-        mistake(app, "more than %d route groups, at %s", WEFT_APP_GROUPS_MAX, prefix_z);
+        weft_app_mistake(app, "more than %d route groups, at %s", WEFT_APP_GROUPS_MAX, prefix_z);
         return &app->groups[WEFT_APP_GROUPS_MAX - 1];
     }
     weft_group *group = &app->groups[app->group_count++];
     group->app = app;
-    group->prefix = weft_str_z(keep_z(app, prefix_z));
+    group->prefix = weft_str_z(weft_app_keep_z(app, prefix_z));
     group->chain = app->chain;
     return group;
 }
@@ -212,12 +224,12 @@ void weft_group_route(weft_group *group, const char *method_z, const char *patte
     size_t len = group->prefix.len + strlen(pattern_z);
     char *pattern = keep(app, len);
     if (pattern == NULL) {
-        mistake(app, "out of memory at route %s", pattern_z);
+        weft_app_mistake(app, "out of memory at route %s", pattern_z);
         return;
     }
     memcpy(pattern, group->prefix.ptr, group->prefix.len);
     memcpy(pattern + group->prefix.len, pattern_z, len - group->prefix.len);
-    add_route(app, &group->chain, method_z, weft_str_make(pattern, len), handler, opts);
+    (void)add_route(app, &group->chain, method_z, weft_str_make(pattern, len), handler, opts);
 }
 
 /* ---- pools of objects ---- */
@@ -242,7 +254,7 @@ void weft_app_add_objects(weft_app *app, weft_objects *objects)
 {
     const char *wrong_z = wrong_with(app, objects);
     if (wrong_z != NULL)
-        mistake(app, "the pool of objects '%s' %s", objects->name_z, wrong_z);
+        weft_app_mistake(app, "the pool of objects '%s' %s", objects->name_z, wrong_z);
     else
         app->objects[app->objects_count++] = objects;
 }
@@ -263,7 +275,7 @@ void weft_app_channel(weft_app *app, weft_channel *channel)
 {
     const char *wrong_z = wrong_with_channel(app, channel);
     if (wrong_z != NULL)
-        mistake(app, "the channel '%s' %s", channel->name_z, wrong_z);
+        weft_app_mistake(app, "the channel '%s' %s", channel->name_z, wrong_z);
     else
         app->channels[app->channels_count++] = channel;
 }
@@ -294,6 +306,7 @@ static void wrap_routes(weft_app *app)
 void weft_app_apply_config(weft_app *app)
 {
     const struct weft_config *config = &app->config;
+    weft_mounts_apply(app);
     uint64_t body =
         config->request_body_bytes_max != 0 ? config->request_body_bytes_max : UINT64_MAX;
     for (struct weft_app_route *at = app->routes; at != NULL; at = at->next) {
@@ -312,15 +325,15 @@ void weft_app_apply_config(weft_app *app)
 void weft_app_set(weft_app *app, const char *name_z, const char *value_z)
 {
     if (weft_param_find(weft_str_z(name_z), WEFT_PARAM_SPELL_KEY) == NULL) {
-        mistake(app, "weft_app_set: there is no setting '%s'", name_z);
+        weft_app_mistake(app, "weft_app_set: there is no setting '%s'", name_z);
         return;
     }
     if (app->setting_count == WEFT_APP_SETTINGS_MAX) {
-        mistake(app, "weft_app_set: more than %d settings", WEFT_APP_SETTINGS_MAX);
+        weft_app_mistake(app, "weft_app_set: more than %d settings", WEFT_APP_SETTINGS_MAX);
         return;
     }
     app->settings[app->setting_count++] =
-        (struct weft_app_setting){keep_z(app, name_z), keep_z(app, value_z)};
+        (struct weft_app_setting){weft_app_keep_z(app, name_z), weft_app_keep_z(app, value_z)};
 }
 
 void weft_app_host(weft_app *app, const char *host_z)

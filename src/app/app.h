@@ -12,11 +12,13 @@
 #include "app/config.h"
 #include "http/service.h"
 #include "mem/objects.h"
+#include "serve/mount.h"
 
 #define WEFT_APP_SETTINGS_MAX 32
 #define WEFT_APP_GROUPS_MAX   64
 #define WEFT_APP_OBJECTS_MAX  16
 #define WEFT_APP_CHANNELS_MAX 16
+#define WEFT_APP_MOUNTS_MAX   32
 #define WEFT_APP_ERROR_BYTES  512
 
 struct weft_app_setting {
@@ -42,6 +44,11 @@ struct weft_app_route {
     struct weft_app_route *next; /* borrowed: lives as long as the application */
 };
 
+struct weft_app_mount {
+    struct weft_mount mount;
+    struct weft_route *route; /* borrowed: of what lies below */
+};
+
 struct weft_app {
     struct weft_router *router;    /* owned */
     struct weft_chain chain;       /* for the next route */
@@ -57,6 +64,9 @@ struct weft_app {
     uint32_t objects_count;
     weft_channel *channels[WEFT_APP_CHANNELS_MAX]; /* borrowed: static */
     uint32_t channels_count;
+    struct weft_app_mount mounts[WEFT_APP_MOUNTS_MAX];
+    uint32_t mount_count;
+    struct weft_mime *mime; /* owned; NULL: no files are served, or not yet */
     struct weft_app_setting settings[WEFT_APP_SETTINGS_MAX];
     uint32_t setting_count;
     _Atomic(struct weft_app_piece *) pieces; /* owned */
@@ -66,6 +76,18 @@ struct weft_app {
     _Atomic(struct weft_server *) server; /* borrowed: while it runs */
     char error[WEFT_APP_ERROR_BYTES];
 };
+
+/** Note a mistake made while setting up; the first one is the one to mend. */
+void weft_app_mistake(weft_app *app, const char *format, ...) WEFT_PRINTF(2, 3);
+
+/** A copy that lives as long as the application; "" and a mistake where there is no memory. */
+const char *weft_app_keep_z(weft_app *app, const char *text_z);
+
+/** A route with the application's middleware.
+ *  pattern  borrowed: lives as long as the application
+ *  returns  borrowed from the application, for its context; NULL, and a mistake: it is none */
+struct weft_route *weft_app_add_route(weft_app *app, const char *method_z, weft_str pattern,
+                                      weft_handler_fn handler, const weft_route_opts *opts);
 
 /** Give routes what they did not name themselves, once the settings are known. */
 void weft_app_apply_config(weft_app *app);

@@ -30,7 +30,9 @@ static bool make_plan(weft_app *app, struct weft_machine *machine, struct weft_p
     weft_machine_read(machine, "/");
     (void)weft_machine_raise_nofile(); /* what it is then is what the plan counts with */
     weft_app_apply_config(app);
-    weft_rc rc = weft_server_describe(app, &needs);
+    if (weft_app_error(app) != NULL) /* a mount of the settings that the program has no room for */
+        weft_config_error(errors, "%s", weft_app_error(app));
+    weft_rc rc = errors->error_count > 0 ? WEFT_ECONFIG : weft_server_describe(app, &needs);
     if (rc == 0)
         rc = weft_plan_make(plan, &app->config, machine, &needs, errors);
     weft_config_errors_print(stderr, errors);

@@ -5,6 +5,7 @@
  */
 #include "app/config.h"
 #include "app/allocator.h"
+#include "app/config_mounts.h"
 #include "app/params.h"
 #include "app/settings_yaml.h"
 #include <errno.h>
@@ -14,7 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-_Static_assert(sizeof(struct weft_config) <= 12 << 10, "config.h says 12 KB");
+_Static_assert(sizeof(struct weft_config) <= 16 << 10, "config.h says 16 KB");
 
 void weft_config_error(struct weft_config_errors *errors, const char *format, ...)
 {
@@ -248,12 +249,21 @@ static void file_flag(struct flags *flags, const char *value_z)
     (void)note_file(flags->config, value_z ? value_z : "", flags->errors); /* adds its own line */
 }
 
+static void mount_flag(struct flags *flags, const char *value_z)
+{
+    if (!value_z)
+        value_z = next_value(flags);
+    weft_config_mount_flag(flags->config, value_z ? value_z : "", flags->errors);
+}
+
 static void long_flag(struct flags *flags, const char *text_z)
 {
     weft_str name = weft_str_make(text_z, strcspn(text_z, "="));
     const char *value_z = text_z[name.len] == '=' ? text_z + name.len + 1 : NULL;
     if (weft_str_eq(name, WEFT_S("config")))
         file_flag(flags, value_z);
+    else if (weft_str_eq(name, WEFT_S("static")))
+        mount_flag(flags, value_z);
     else if (weft_str_eq(name, WEFT_S("help")))
         flags->config->help_wanted = true;
     else if (weft_str_eq(name, WEFT_S("version")))
@@ -350,6 +360,7 @@ weft_rc weft_config_check(const struct weft_config *config, struct weft_config_e
         rule(config, WEFT_PARAM_admin_port, "is the port of the public listener too", errors);
     if (config->root[0] && !is_directory(config->root))
         rule(config, WEFT_PARAM_root, "is not a directory that can be reached", errors);
+    weft_config_mounts_check(config, errors);
     weft_allocator_check(config, errors);
     return errors->error_count > errors_before ? WEFT_ECONFIG : 0;
 }

@@ -5,7 +5,7 @@
  *
  * Lifetime: the caller's struct; strings are arrays inside it, nothing is borrowed or freed.
  * Threads:  read before the workers start, never written afterwards.
- * Memory:   sizeof(struct weft_config), 12 KB at most, and 20 KB for the errors while it is loaded;
+ * Memory:   sizeof(struct weft_config), 16 KB at most, and 20 KB for the errors while it is loaded;
  *           reading a file takes up to WEFT_CONFIG_FILE_BYTES_MAX and libyaml's heap, given back
  *           before the call returns.
  */
@@ -15,13 +15,15 @@
 #include "base/str.h"
 #include <stdio.h>
 
-#define WEFT_CONFIG_HOST_BYTES     64 /* room for a text, its final 0 included */
-#define WEFT_CONFIG_TEXT_BYTES     256
-#define WEFT_CONFIG_PATH_BYTES     1024
-#define WEFT_CONFIG_FILE_BYTES_MAX ((size_t)1 << 20)
-#define WEFT_CONFIG_ERRORS_MAX     20  /* mistakes that are listed; the rest is counted */
-#define WEFT_CONFIG_ERROR_BYTES    512 /* one message, cut beyond */
-#define WEFT_CONFIG_KEY_BYTES      64  /* room for the longest key, flag or variable name */
+#define WEFT_CONFIG_HOST_BYTES        64 /* room for a text, its final 0 included */
+#define WEFT_CONFIG_TEXT_BYTES        256
+#define WEFT_CONFIG_PATH_BYTES        1024
+#define WEFT_CONFIG_FILE_BYTES_MAX    ((size_t)1 << 20)
+#define WEFT_CONFIG_ERRORS_MAX        20   /* mistakes that are listed; the rest is counted */
+#define WEFT_CONFIG_ERROR_BYTES       512  /* one message, cut beyond */
+#define WEFT_CONFIG_MOUNTS_MAX        16   /* of the list `static` */
+#define WEFT_CONFIG_MOUNT_TEXTS_BYTES 4096 /* of all their texts together */
+#define WEFT_CONFIG_KEY_BYTES         64   /* room for the longest key, flag or variable name */
 
 /* The choices of the ENUM settings, in the order of params.def. */
 enum weft_config_engine {
@@ -35,7 +37,7 @@ enum weft_config_descriptors {
     WEFT_CONFIG_DESCRIPTORS_DIRECT
 };
 enum weft_config_files_send { /* the others as in enum weft_file_way */
-    WEFT_CONFIG_FILES_AUTO
+                              WEFT_CONFIG_FILES_AUTO
 };
 enum weft_config_access {
     WEFT_CONFIG_ACCESS_OFF,
@@ -70,6 +72,13 @@ struct weft_config_source {
     uint32_t line; /* in the file, from 1; 0 elsewhere */
 };
 
+/* An entry of the list `static` (config_mounts.h); texts by where they begin in mount_texts. */
+struct weft_config_mount {
+    uint16_t url, directory, index, cache_control;
+    bool listing, precompressed, hidden;
+    struct weft_config_source source;
+};
+
 #define WEFT_PARAM_MEMBER_COUNT(member) uint32_t member;
 #define WEFT_PARAM_MEMBER_BYTES(member) size_t member;
 #define WEFT_PARAM_MEMBER_MS(member)    uint32_t member;
@@ -86,6 +95,10 @@ struct weft_config {
 #include "app/params.def"
 #undef WEFT_PARAM
     struct weft_config_source sources[WEFT_PARAM_COUNT];
+    struct weft_config_mount mounts[WEFT_CONFIG_MOUNTS_MAX];
+    uint32_t mount_count;
+    uint16_t mount_texts_len; /* without the last zero */
+    char mount_texts[WEFT_CONFIG_MOUNT_TEXTS_BYTES];
     char file[WEFT_CONFIG_PATH_BYTES]; /* -c FILE, or what was loaded last; "" for none */
     bool help_wanted;                  /* --help or -h was given */
     bool version_wanted;               /* --version or -V was given */
@@ -139,6 +152,9 @@ size_t weft_config_head_bytes_max(const struct weft_config *config);
 void weft_config_error(struct weft_config_errors *errors, const char *format, ...)
     WEFT_PRINTF(2, 3);
 void weft_config_warn(struct weft_config_errors *errors, const char *format, ...) WEFT_PRINTF(2, 3);
+
+/** A text as a double-quoted YAML scalar (YAML 1.2, 7.3.1). */
+void weft_config_print_quoted(FILE *to, const char *text_z);
 
 /** Where a setting came from: "default", "weft.yaml:3", "WEFT_PORT" or "--port".
  *  returns  out, zero-terminated, cut at out_bytes */

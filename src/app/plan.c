@@ -121,6 +121,10 @@ static void add_terms(struct weft_plan *plan, const struct weft_config *config,
     term = add_term(plan, "routes", app->router_bytes + plan->workers * app->scratch_bytes);
     snprintf(term->formula, sizeof(term->formula), "%zu + %u workers x %zu", app->router_bytes,
              plan->workers, app->scratch_bytes);
+    if (app->mime_bytes > 0) {
+        term = add_term(plan, "media types", app->mime_bytes);
+        snprintf(term->formula, sizeof(term->formula), "files.mime_types and the built-in ones");
+    }
     size_t history = weft_histories_bytes(app->route_count);
     term = add_term(plan, "history", plan->workers * history);
     snprintf(term->formula, sizeof(term->formula), "%u workers x %zu, what routes needed",

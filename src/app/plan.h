@@ -25,10 +25,11 @@ struct weft_plan_app {
     uint32_t route_count;
     size_t router_bytes;  /* compiled routes and their names */
     size_t scratch_bytes; /* per worker, for regular expressions */
+    size_t mime_bytes;    /* the table of media types; 0: there is none */
     const struct weft_protocol *protocol;
     weft_objects *const *objects; /* pools that the program declared */
     uint32_t objects_count;
-    bool serves_files; /* from a directory: some stay open */
+    bool serves_files;             /* from a directory: some stay open */
     weft_channel *const *channels; /* likewise */
     uint32_t channels_count;
 };

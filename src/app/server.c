@@ -1,5 +1,6 @@
 /* server.c - see server.h. */
 #include "app/server.h"
+#include "app/mounts.h"
 #include "app/params.h"
 #include "base/log.h"
 #include "http/h1.h"
@@ -59,6 +60,7 @@ static void make_site(struct weft_site *site, weft_app *app, const struct weft_c
         .cors_origin = weft_str_z(config->cors_origin),
         .access = (enum weft_access_format)config->log_access,
         .receipt = config->memory_receipt,
+        .mime = app->mime,
         .root_fd = -1,
         .upload_fd = -1,
         .offload = offload,
@@ -208,6 +210,8 @@ static weft_rc build_admin(struct weft_server *server)
     server->admin_app->config.log_access = WEFT_CONFIG_ACCESS_OFF;
     server->admin_app->config.memory_receipt = false;
     server->admin_app->config.cors_origin[0] = 0;
+    server->admin_app->config.root[0] = 0;
+    server->admin_app->config.mount_count = 0;
     weft_app_apply_config(server->admin_app);
     WEFT_TRY(weft_router_compile(server->admin_app->router));
     make_site(&server->admin_site, server->admin_app, &server->admin_app->config, server->offload);
@@ -343,6 +347,7 @@ static weft_rc build(struct weft_server *server, const struct weft_machine *mach
     WEFT_TRY(weft_offload_create(config->offload_threads, config->offload_queue, &server->offload));
     make_site(&server->site, server->app, config, server->offload);
     WEFT_TRY(open_root(server));
+    WEFT_TRY(weft_mounts_open(server->app, server->root_fd));
     WEFT_TRY(open_upload_root(server));
     WEFT_TRY(load_cookie_keys(server));
     WEFT_TRY(open_objects(server));
@@ -563,6 +568,7 @@ static void tear_down(struct weft_server *server)
     weft_app_free(server->admin_app);
     if (server->signal_fd >= 0)
         close(server->signal_fd);
+    weft_mounts_close(server->app);
     if (server->root_fd >= 0)
         close(server->root_fd);
     if (server->upload_fd >= 0)
@@ -610,6 +616,7 @@ weft_rc weft_server_describe(weft_app *app, struct weft_plan_app *out)
         .route_count = app->route_count,
         .router_bytes = weft_router_bytes(app->router) + app->route_bytes,
         .scratch_bytes = weft_router_scratch_bytes(app->router),
+        .mime_bytes = weft_mounts_mime_bytes(app),
         .protocol = &weft_h1,
         .objects = app->objects,
         .objects_count = app->objects_count,

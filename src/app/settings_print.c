@@ -1,6 +1,7 @@
 /* settings_print.c - the table of settings for people: --help, docs/settings.md, values in force.
  */
 #include "app/config.h"
+#include "app/config_mounts.h"
 #include "app/params.h"
 
 void weft_config_errors_print(FILE *to, const struct weft_config_errors *errors)
@@ -67,6 +68,7 @@ void weft_config_print_help(FILE *to)
         (void)fprintf(to, "  %-30s [%s] (%s)\n", "",
                       param->default_z[0] ? param->default_z : "empty", range);
     }
+    weft_config_mounts_print_help(to);
 }
 
 static void print_docs_row(FILE *to, const struct weft_param *param)
@@ -113,10 +115,11 @@ void weft_config_print_docs(FILE *to)
         to);
     for (size_t i = 0; i < WEFT_PARAM_COUNT; i++)
         print_docs_row(to, &weft_params[i]);
+    weft_config_mounts_print_docs(to);
 }
 
-/* A text as a double-quoted YAML scalar (YAML 1.2, 7.3.1); control bytes never get this far. */
-static void print_quoted(FILE *to, const char *text_z)
+/* Control bytes never get this far. */
+void weft_config_print_quoted(FILE *to, const char *text_z)
 {
     (void)fputc('"', to);
     for (; *text_z; text_z++) {
@@ -136,10 +139,11 @@ void weft_config_print(FILE *to, const struct weft_config *config)
         weft_param_text(config, param, value, sizeof(value));
         (void)fprintf(to, "%s: ", param->key_z);
         if (param->type >= WEFT_PARAM_TYPE_HOST)
-            print_quoted(to, value);
+            weft_config_print_quoted(to, value);
         else
             (void)fputs(value, to);
         weft_config_source_text(config, (enum weft_param_id)i, source, sizeof(source));
         (void)fprintf(to, " # %s\n", source);
     }
+    weft_config_mounts_print(to, config);
 }

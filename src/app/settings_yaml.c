@@ -1,10 +1,12 @@
 /* settings_yaml.c - a walk over libyaml's events that keeps nothing but the path to where it is.
  *
  * `http: {buffer_bytes: 8K}` and `http.buffer_bytes: 8K` are the same: the keys above are joined
- * with dots. No tree is built and nothing recurses; a part that makes no sense is reported once
- * and skipped, so that one run lists all mistakes. Only broken YAML ends the walk early.
+ * with dots. `static` alone is a list, of mappings of one level. No tree is built and nothing
+ * recurses; a part that makes no sense is reported once and skipped, so that one run lists all
+ * mistakes. Only broken YAML ends the walk early.
  */
 #include "app/settings_yaml.h"
+#include "app/config_mounts.h"
 #include "app/params.h"
 #include <yaml.h>
 
@@ -20,7 +22,12 @@ struct walk {
     uint32_t depth;                           /* open mappings that are walked */
     uint32_t skip;                            /* open lists and mappings that are not; 0: none */
     uint32_t documents;
-    bool has_key; /* path ends with a key that waits for its value */
+    struct weft_config_mount_draft mount;  /* an entry of `static` while it is read */
+    uint32_t mount_line;                   /* where it begins */
+    char mount_key[WEFT_CONFIG_KEY_BYTES]; /* that waits for its value; "": none */
+    bool in_mounts;                        /* inside the list `static` */
+    bool in_mount;                         /* inside an entry of it */
+    bool has_key;                          /* path ends with a key that waits for its value */
     bool done;
     uint32_t seen_line[WEFT_PARAM_COUNT]; /* where a setting stood in this file; 0: not yet */
 };
@@ -98,11 +105,106 @@ static bool is_null(const yaml_event_t *event, weft_str value)
            (weft_str_eq(value, WEFT_S("~")) || weft_str_ieq(value, WEFT_S("null")));
 }
 
+/* ---- the list `static` ---- */
+
+static bool mounts_here(const struct walk *walk)
+{
+    return strcmp(walk->path, "static") == 0;
+}
+
+static void mount_where(const struct walk *walk, uint32_t line, char *out, size_t out_bytes)
+{
+    (void)snprintf(out, out_bytes, "%s:%u: static", walk->name_z, line);
+}
+
+static void mounts_misplaced(struct walk *walk, const char *what_z, uint32_t line)
+{
+    weft_config_error(walk->errors,
+                      "%s:%u: static: %s where a list of mounts (`- url: /x/`) is due",
+                      walk->name_z, line, what_z);
+}
+
+static void mount_scalar(struct walk *walk, const yaml_event_t *event, weft_str value)
+{
+    char where[WEFT_CONFIG_PATH_BYTES + PATH_BYTES + 16];
+    if (!walk->in_mount) {
+        mounts_misplaced(walk, "a value", line_of(event));
+        return;
+    }
+    if (walk->mount_key[0] == 0) {
+        weft_param_shown(value, walk->mount_key);
+        return;
+    }
+    mount_where(walk, line_of(event), where, sizeof(where));
+    weft_config_mount_set(&walk->mount, weft_str_z(walk->mount_key),
+                          is_null(event, value) ? WEFT_S("") : value, where, walk->errors);
+    walk->mount_key[0] = 0;
+}
+
+static void open_mount(struct walk *walk, const yaml_event_t *event)
+{
+    if (walk->in_mount) {
+        mounts_misplaced(walk, "a mapping inside a mount", line_of(event));
+        walk->skip = 1;
+        walk->mount_key[0] = 0;
+        return;
+    }
+    weft_config_mount_begin(&walk->mount);
+    walk->mount_key[0] = 0;
+    walk->mount_line = line_of(event);
+    walk->in_mount = true;
+}
+
+static void close_mount(struct walk *walk)
+{
+    char where[WEFT_CONFIG_PATH_BYTES + PATH_BYTES + 16];
+    struct weft_config_source source = {WEFT_CONFIG_FROM_FILE, walk->mount_line};
+    mount_where(walk, walk->mount_line, where, sizeof(where));
+    weft_config_mount_add(walk->config, &walk->mount, source, where, walk->errors);
+    walk->in_mount = false;
+}
+
+/* Everything between the brackets. */
+static void mounts_step(struct walk *walk, const yaml_event_t *event)
+{
+    switch (event->type) {
+    case YAML_MAPPING_START_EVENT:
+        open_mount(walk, event);
+        break;
+    case YAML_MAPPING_END_EVENT:
+        close_mount(walk);
+        break;
+    case YAML_SEQUENCE_START_EVENT:
+        mounts_misplaced(walk, "a list", line_of(event));
+        walk->skip = 1;
+        walk->mount_key[0] = 0;
+        break;
+    case YAML_SEQUENCE_END_EVENT:
+        walk->in_mounts = false;
+        break;
+    case YAML_SCALAR_EVENT:
+        mount_scalar(
+            walk, event,
+            weft_str_make((const char *)event->data.scalar.value, event->data.scalar.length));
+        break;
+    case YAML_ALIAS_EVENT:
+        stop(walk, "an alias (`*name`): values are written out", line_of(event));
+        break;
+    default:
+        break;
+    }
+}
+
 static void value_here(struct walk *walk, const yaml_event_t *event, weft_str value)
 {
     uint32_t line = line_of(event);
     char where[WEFT_CONFIG_PATH_BYTES + PATH_BYTES + 16];
     const struct weft_param *param = param_here(walk);
+    if (mounts_here(walk)) {
+        if (!is_null(event, value))
+            mounts_misplaced(walk, "a value", line);
+        return;
+    }
     if (!param && group_here(walk)) {
         weft_config_error(walk->errors, "%s:%u: %s: a value where settings are due", walk->name_z,
                           line, walk->path);
@@ -151,7 +253,10 @@ static void open_mapping(struct walk *walk, const yaml_event_t *event)
         stop(walk, "nested too deeply", line_of(event));
         return;
     }
-    if (walk->depth > 0 && (param_here(walk) || !group_here(walk))) {
+    if (walk->depth > 0 && mounts_here(walk)) {
+        mounts_misplaced(walk, "a mapping", line_of(event));
+        walk->skip = 1;
+    } else if (walk->depth > 0 && (param_here(walk) || !group_here(walk))) {
         misplaced_here(walk, "a mapping", line_of(event));
         walk->skip = 1;
     } else {
@@ -166,9 +271,12 @@ static void open_list(struct walk *walk, const yaml_event_t *event)
         stop(walk, "a list where settings (`key: value`) are due", line_of(event));
         return;
     }
+    walk->has_key = false;
+    walk->in_mounts = mounts_here(walk);
+    if (walk->in_mounts)
+        return;
     misplaced_here(walk, "a list", line_of(event));
     walk->skip = 1;
-    walk->has_key = false;
 }
 
 /* Counts what is opened and closed inside a part that was reported already. */
@@ -186,6 +294,10 @@ static void step(struct walk *walk, const yaml_event_t *event)
 {
     if (walk->skip > 0) {
         skipped(walk, event);
+        return;
+    }
+    if (walk->in_mounts) {
+        mounts_step(walk, event);
         return;
     }
     switch (event->type) {

@@ -1,8 +1,8 @@
-/* real.h - doubles to decimal text: shortest, and the same in every locale.
+/* real.h - doubles to decimal text and back: shortest, nearest, and the same in every locale.
  *
  * Lifetime: nothing is kept.
  * Threads:  any: pure functions.
- * Memory:   none; about 0.6 KiB of stack.
+ * Memory:   none; about 0.6 KiB of stack, 1.3 KiB to read what lies halfway between two doubles.
  */
 #ifndef WEFT_BASE_REAL_H
 #define WEFT_BASE_REAL_H
@@ -18,5 +18,11 @@
  *  value    finite
  *  returns  bytes written, 1..WEFT_F64_TEXT_BYTES */
 size_t weft_f64_to_text(char *to, double value);
+
+/** The double nearest to a decimal text, ties to even; what is too small for one is 0.
+ *  text     a number by the grammar of JSON (RFC 8259 6), any length: checked by the caller
+ *  returns  0; WEFT_ERANGE: beyond the largest double, *out untouched
+ *  cost     some 20 ns; a few microseconds at most, but for the walk over its digits */
+WEFT_CHECK weft_rc weft_f64_from_text(weft_str text, double *out);
 
 #endif

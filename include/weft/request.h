@@ -90,7 +90,8 @@ WEFT_CHECK weft_rc weft_expect_media(weft_req *rq, weft_str type);
  *           After an error the connection closes behind the answer */
 WEFT_CHECK weft_rc weft_read_body(weft_req *rq, weft_str *out);
 
-/** The whole body in one piece, in the arena, until the request ends (rule 2). Waits (rule 7).
+/** The whole body in one piece, until the request ends (rule 2): where it lies when it came in one,
+ *  else in the arena. Yours to write on, but not longer. Waits (rule 7).
  *  returns  as weft_read_body(); WEFT_ELIMIT (413) also for a body that the arena cannot hold: the
  *           route's cap, or 1 MiB, the most that one allocation may be */
 WEFT_CHECK weft_rc weft_body(weft_req *rq, weft_str *out);

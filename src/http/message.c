@@ -388,26 +388,18 @@ weft_rc weft_read_body(weft_req *rq, weft_str *out)
     return 0;
 }
 
-/* Sized by Content-Length where there is one; doubled where there is none. */
 weft_rc(weft_body)(weft_req *rq, weft_str *out)
 {
     return weft_body(rq, out);
 }
 
-weft_rc weft_body_at(weft_req *rq, weft_str *out, struct weft_alloc_site *site)
+/* Behind `piece`, which is not all of it: sized by Content-Length where there is one, else doubled.
+ */
+static weft_rc gather_body(weft_req *rq, weft_str piece, char *all, size_t room, weft_str *out,
+                           struct weft_alloc_site *site)
 {
-    size_t room = rq->head.flags & WEFT_HEAD_HAS_LENGTH ? (size_t)rq->head.content_length : 1024;
-    if (rq->head.content_length > rq->body_max)
-        return WEFT_ELIMIT;
-    char *all = weft_alloc_at(rq, room, site);
     size_t len = 0;
-    if (all == NULL)
-        return WEFT_ELIMIT; /* not the server is full: the body is larger than its route may hold */
-    for (;;) {
-        weft_str piece = {0};
-        WEFT_TRY(weft_read_body(rq, &piece));
-        if (piece.len == 0)
-            break;
+    while (piece.len > 0) {
         if (piece.len > room - len) {
             size_t larger_room = WEFT_MAX(2 * room, len + piece.len);
             char *larger = weft_alloc_at(rq, larger_room, site);
@@ -421,9 +413,35 @@ weft_rc weft_body_at(weft_req *rq, weft_str *out, struct weft_alloc_site *site)
         memcpy(all + len, piece.ptr, piece.len);
         len += piece.len;
         rq->copied += piece.len;
+        WEFT_TRY(weft_read_body(rq, &piece));
     }
     *out = weft_str_make(all, len);
     return 0;
+}
+
+/* What comes in one piece stays where it lies: nobody reads on, so its buffer is kept to the end.
+ */
+weft_rc weft_body_at(weft_req *rq, weft_str *out, struct weft_alloc_site *site)
+{
+    bool announced = rq->head.flags & WEFT_HEAD_HAS_LENGTH;
+    size_t room = announced ? (size_t)rq->head.content_length : 1024;
+    bool at_once = announced && room <= rq->loop->bufs.buffer_bytes;
+    weft_str piece = {0};
+    char *all = NULL;
+    if (rq->head.content_length > rq->body_max)
+        return WEFT_ELIMIT;
+    if (at_once)
+        WEFT_TRY(weft_read_body(rq, &piece));
+    if (at_once && piece.len == room) {
+        *out = piece;
+        return 0;
+    }
+    all = weft_alloc_at(rq, room, site);
+    if (all == NULL)
+        return WEFT_ELIMIT; /* not the server is full: the body is larger than its route may hold */
+    if (!at_once)
+        WEFT_TRY(weft_read_body(rq, &piece));
+    return gather_body(rq, piece, all, room, out, site);
 }
 
 /* ---- the response ---- */

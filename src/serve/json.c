@@ -1,12 +1,10 @@
-/* json.c - see json.h. Strings are copied in runs: eight bytes at a time are looked at for one that
- * needs care (a quote, a backslash, a control byte, UTF-8), the rest is memcpy. */
+/* json.c - see json.h. Strings are copied in runs, up to the next byte that needs care. */
 #include "serve/json.h"
 #include "base/real.h"
 #include "base/str.h"
+#include "serve/json_text.h"
 
 #define REPLACEMENT WEFT_S("\xef\xbf\xbd") /* U+FFFD */
-#define EACH_BYTE   UINT64_C(0x0101010101010101)
-#define HIGH_BITS   (EACH_BYTE << 7)
 
 void weft_json_init(struct weft_json *json, char *to, size_t room)
 {
@@ -20,14 +18,28 @@ WEFT_COLD static void fail(struct weft_json *json, weft_rc rc)
         json->rc = rc;
 }
 
+/* Room for `bytes`, or for some of them: what more() cannot do is a mistake, and the end. */
+WEFT_COLD static bool make_room(struct weft_json *json, size_t bytes)
+{
+    if (json->rc == 0 && json->more != NULL && json->more(json, bytes))
+        return true;
+    json->end = json->at; /* nothing more, not even what would fit */
+    fail(json, WEFT_ELIMIT);
+    return false;
+}
+
 static void put(struct weft_json *json, const char *text, size_t len)
 {
     if (len == 0)
         return;
-    if (WEFT_UNLIKELY((size_t)(json->end - json->at) < len)) {
-        json->end = json->at; /* nothing more, not even what would fit */
-        fail(json, WEFT_ELIMIT);
-        return;
+    while (WEFT_UNLIKELY((size_t)(json->end - json->at) < len)) {
+        if (!make_room(json, len))
+            return;
+        size_t part = WEFT_MIN((size_t)(json->end - json->at), len);
+        memcpy(json->at, text, part);
+        json->at += part;
+        text += part;
+        len -= part;
     }
     memcpy(json->at, text, len);
     json->at += len;
@@ -110,72 +122,6 @@ void weft_json_end_array(struct weft_json *json)
     close_level(json, true);
 }
 
-/* High bits where a byte of x is 0; above the first of them perhaps more (we use the first). */
-static uint64_t zero_bytes(uint64_t x)
-{
-    return (x - EACH_BYTE) & ~x & HIGH_BITS;
-}
-
-static bool is_plain(unsigned char c)
-{
-    return c >= 0x20 && c < 0x80 && c != '"' && c != '\\';
-}
-
-/* How many bytes from the start need no care. */
-static size_t plain_run(const char *text, size_t len)
-{
-    size_t i = 0;
-    for (; len - i >= sizeof(uint64_t); i += sizeof(uint64_t)) {
-        uint64_t x;
-        memcpy(&x, text + i, sizeof(x));
-        uint64_t below_space = (x - EACH_BYTE * 0x20) & ~x;
-        uint64_t care = zero_bytes(x ^ (EACH_BYTE * '"')) | zero_bytes(x ^ (EACH_BYTE * '\\'));
-        if (((care | below_space | x) & HIGH_BITS) != 0)
-            break; /* which one it is, the loop below finds in either byte order */
-    }
-    while (i < len && is_plain((unsigned char)text[i]))
-        i++;
-    return i;
-}
-
-static bool is_between(unsigned char c, unsigned char low, unsigned char high)
-{
-    return c >= low && c <= high;
-}
-
-/* One sequence of UTF-8 beyond ASCII (RFC 3629 4: no overlong forms, surrogates, or past U+10FFFF).
- *  returns  its bytes, 1..4; *out_good whether it is complete, else what to replace by one U+FFFD
- */
-static size_t utf8_sequence(const char *text, size_t len, bool *out_good)
-{
-    const unsigned char *at = (const unsigned char *)text;
-    unsigned char low = 0x80; /* bounds of the second byte */
-    unsigned char high = 0xbf;
-    size_t want = 0;
-    *out_good = false;
-    if (is_between(at[0], 0xc2, 0xdf)) {
-        want = 2;
-    } else if (is_between(at[0], 0xe0, 0xef)) {
-        want = 3;
-        low = at[0] == 0xe0 ? 0xa0 : low;
-        high = at[0] == 0xed ? 0x9f : high;
-    } else if (is_between(at[0], 0xf0, 0xf4)) {
-        want = 4;
-        low = at[0] == 0xf0 ? 0x90 : low;
-        high = at[0] == 0xf4 ? 0x8f : high;
-    } else {
-        return 1;
-    }
-    size_t got = 1;
-    while (got < want && got < len && is_between(at[got], low, high)) {
-        got++;
-        low = 0x80;
-        high = 0xbf;
-    }
-    *out_good = got == want;
-    return got;
-}
-
 static void put_escape(struct weft_json *json, unsigned char c)
 {
     switch (c) {
@@ -206,7 +152,7 @@ static void put_string(struct weft_json *json, weft_str s)
 {
     put(json, "\"", 1);
     while (s.len > 0 && json->rc == 0) {
-        size_t run = plain_run(s.ptr, s.len);
+        size_t run = weft_json_plain(s.ptr, s.len);
         put(json, s.ptr, run);
         s = weft_str_make(s.ptr + run, s.len - run);
         if (s.len == 0)
@@ -216,7 +162,7 @@ static void put_string(struct weft_json *json, weft_str s)
             put_escape(json, (unsigned char)s.ptr[0]);
         } else {
             bool good;
-            step = utf8_sequence(s.ptr, s.len, &good);
+            step = weft_utf8_sequence(s.ptr, s.len, &good);
             weft_str text = good ? weft_str_make(s.ptr, step) : REPLACEMENT;
             put(json, text.ptr, text.len);
         }

@@ -13,6 +13,9 @@
 /** Objects and arrays in each other, at most. */
 #define WEFT_JSON_DEPTH_MAX 32
 
+/** Least room of a stream: what fits no room goes through it in parts. */
+#define WEFT_JSON_STREAM_ROOM_MIN 64
+
 /** Write into room bytes; never past them, and never zero-terminated. */
 void weft_json_init(struct weft_json *json, char *to, size_t room);
 

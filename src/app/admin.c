@@ -47,6 +47,7 @@ struct figures {
     struct weft_metrics_source source;
     struct weft_reality reality;
     struct weft_metrics_term terms[WEFT_PLAN_TERMS_MAX];
+    const struct weft_upstream *upstreams[1];
     const struct weft_loop **loops; /* room for one per worker, and the admin's */
     size_t *held;                   /* room for one per account */
 };
@@ -60,6 +61,14 @@ static size_t open_loops(const struct weft_server *server, const struct weft_loo
         if (atomic_load(&server->workers[i].state) == WEFT_WORKER_RUNNING)
             loops[count++] = &server->workers[i].loop;
     loops[count++] = &server->admin.loop;
+    return count;
+}
+
+static size_t upstreams_of(const struct weft_server *server, const struct weft_upstream **out)
+{
+    size_t count = 0;
+    if (server->redis != NULL)
+        out[count++] = weft_redis_upstream(server->redis);
     return count;
 }
 
@@ -88,6 +97,8 @@ static void read_figures(void *arg)
         .plan_bytes = server->plan->total,
         .limit_source_z = server->plan->limit_source,
         .connections_max = server->share.max,
+        .upstreams = f->upstreams,
+        .upstream_count = upstreams_of(server, f->upstreams),
         .settle = &server->warden.settle,
         .limits = &server->warden.limits,
         .ready = !server->draining && weft_warden_ready(&server->warden),

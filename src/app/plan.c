@@ -2,6 +2,7 @@
  * is started with: the plan cannot drift from what runs. */
 #include "app/plan.h"
 #include "app/allocator.h"
+#include "app/shared_cache.h"
 #include "http/cookie_keys.h"
 #include "http/middleware.h"
 #include "mem/history.h"
@@ -117,6 +118,12 @@ static void add_terms(struct weft_plan *plan, const struct weft_config *config,
     if (config->cookies_key_path[0] != 0) {
         term = add_term(plan, "libcrypto", WEFT_LIBCRYPTO_BYTES);
         snprintf(term->formula, sizeof(term->formula), "the library, for signed cookies");
+    }
+    if (weft_shared_cache_wanted(config)) {
+        struct weft_redis_options redis = weft_shared_cache_options(config);
+        term = add_term(plan, "redis", WEFT_HIREDIS_BYTES + weft_redis_bytes(&redis));
+        snprintf(term->formula, sizeof(term->formula), "%u connections x %zu + the library",
+                 redis.connections, weft_redis_conn_bytes(&redis));
     }
     term = add_term(plan, "routes", app->router_bytes + plan->workers * app->scratch_bytes);
     snprintf(term->formula, sizeof(term->formula), "%zu + %u workers x %zu", app->router_bytes,

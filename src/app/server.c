@@ -351,6 +351,7 @@ static weft_rc build(struct weft_server *server, const struct weft_machine *mach
     WEFT_TRY(open_upload_root(server));
     WEFT_TRY(load_cookie_keys(server));
     WEFT_TRY(open_objects(server));
+    WEFT_TRY(weft_shared_cache_open(config, &server->ledger, &server->redis));
     WEFT_TRY(open_channels(server));
     WEFT_TRY(build_workers(server, machine));
     weft_learned_init(&server->learned, server->app, server->workers, plan->workers);
@@ -565,6 +566,8 @@ static void tear_down(struct weft_server *server)
         weft_objects_close(server->app->objects[i]);
     for (uint32_t i = 0; i < server->app->channels_count; i++)
         weft_channel_close(server->app->channels[i]);
+    if (weft_redis_destroy(server->redis, 0) != 0) /* a handler that was cut off has one */
+        weft_log_warn("redis: connections are still in use");
     weft_app_free(server->admin_app);
     if (server->signal_fd >= 0)
         close(server->signal_fd);

@@ -14,6 +14,7 @@
 #include "app/learned.h"
 #include "app/machine.h"
 #include "app/plan.h"
+#include "app/shared_cache.h"
 #include "app/warden.h"
 #include "app/worker.h"
 #include "http/cookie_keys.h"
@@ -46,6 +47,7 @@ struct weft_server {
     struct weft_watch signals;
     int signal_fd;
     int root_fd;   /* owned; -1: none */
+    struct weft_redis *redis; /* owned; NULL: none is wanted */
     int upload_fd; /* owned; -1: none */
     struct weft_cookie_keys cookie_keys;
     struct weft_timer deadline;

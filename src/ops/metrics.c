@@ -212,6 +212,62 @@ static void add_watch(struct weft_text *t, const struct weft_metrics_source *s)
                 atomic_load(&settle->misses));
 }
 
+/* ---- other servers ---- */
+
+static uint64_t waiting_bytes(const struct weft_upstream *u)
+{
+    return atomic_load(&u->bytes_waiting);
+}
+static uint64_t waiting_requests(const struct weft_upstream *u)
+{
+    return atomic_load(&u->requests_waiting);
+}
+static uint64_t queued(const struct weft_upstream *u)
+{
+    return atomic_load(&u->queued);
+}
+static uint64_t in_use(const struct weft_upstream *u)
+{
+    return atomic_load(&u->out);
+}
+static uint64_t connections_max(const struct weft_upstream *u)
+{
+    return u->conn_count;
+}
+static uint64_t refused(const struct weft_upstream *u)
+{
+    return atomic_load(&u->refused);
+}
+
+static const struct upstream_column {
+    const char *name_z;
+    const char *kind_z;
+    const char *help_z;
+    uint64_t (*read)(const struct weft_upstream *upstream);
+} upstream_columns[] = {
+    {"bytes_waiting", "gauge", "bytes that requests hold while they wait on this server",
+     waiting_bytes},
+    {"upstream_requests_waiting", "gauge", "requests that wait on this server", waiting_requests},
+    {"upstream_queued", "gauge", "of them, those without a connection yet", queued},
+    {"upstream_connections_used", "gauge", "connections that requests have now", in_use},
+    {"upstream_connections_max", "gauge", "connections at once, at most", connections_max},
+    {"upstream_refused_total", "counter", "requests that found all in use, and the queue full",
+     refused},
+};
+
+static void add_upstreams(struct weft_text *t, const struct weft_metrics_source *s)
+{
+    for (size_t c = 0; s->upstream_count > 0 && c < WEFT_COUNT_OF(upstream_columns); c++) {
+        const struct upstream_column *column = &upstream_columns[c];
+        weft_text_add(t, "# HELP weft_%s %s\n# TYPE weft_%s %s\n", column->name_z, column->help_z,
+                      column->name_z, column->kind_z);
+        for (size_t i = 0; i < s->upstream_count; i++)
+            weft_text_add(t, "weft_%s{upstream=\"%s\"} %llu\n", column->name_z,
+                          s->upstreams[i]->name_z,
+                          (unsigned long long)column->read(s->upstreams[i]));
+    }
+}
+
 /* ---- passes that give pages back ---- */
 
 static void add_per_worker(struct weft_text *t, const struct weft_metrics_source *s,
@@ -354,6 +410,7 @@ weft_rc weft_metrics_text(const struct weft_metrics_source *s, weft_text_put *pu
     add_own(t, s->reality);
     add_kernel(t, s->reality);
     add_watch(t, s);
+    add_upstreams(t, s);
     add_accounts(t, s);
     add_fragmentation(t, s);
     add_reclaim(t, s);

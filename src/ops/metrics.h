@@ -10,6 +10,7 @@
 
 #include "base/counter.h"
 #include "base/limits.h"
+#include "io/upstream.h"
 #include "mem/budget.h"
 #include "ops/reality.h"
 #include "ops/settle.h"
@@ -48,6 +49,8 @@ struct weft_metrics_source {
     bool ready;
     const struct weft_top *routes; /* rows by route, and their names */
     const struct weft_top_source *names;
+    const struct weft_upstream *const *upstreams; /* borrowed: servers that requests wait on */
+    size_t upstream_count;
     const struct weft_settle *settle; /* borrowed, like the level: the process's */
     const struct weft_limits *limits;
 };

@@ -360,10 +360,14 @@ static size_t own_bytes(uint32_t connections)
                          WEFT_PAGE_BYTES);
 }
 
+size_t weft_redis_conn_bytes(const struct weft_redis_options *options)
+{
+    return weft_redis_reader_bytes(options->value_bytes_max + REPLY_MORE_BYTES);
+}
+
 static size_t heap_bytes(const struct weft_redis_options *options)
 {
-    return options->connections *
-           weft_redis_reader_bytes(options->value_bytes_max + REPLY_MORE_BYTES);
+    return options->connections * weft_redis_conn_bytes(options);
 }
 
 size_t weft_redis_bytes(const struct weft_redis_options *options)
@@ -450,11 +454,13 @@ weft_rc weft_redis_destroy(struct weft_redis *redis, uint32_t wait_ms)
 {
     if (redis == NULL)
         return 0;
-    WEFT_TRY(weft_upstream_close(&redis->upstream, wait_ms));
+    weft_rc rc = weft_upstream_close(&redis->upstream, wait_ms);
+    weft_leash_detach(weft_redis_heap());
+    if (rc != 0)
+        return rc;
     for (uint32_t i = 0; i < redis->conn_count; i++)
         disconnect(&redis->conns[i]);
     weft_upstream_fini(&redis->upstream);
-    weft_leash_detach(weft_redis_heap());
     unmap(redis);
     return 0;
 }

@@ -31,8 +31,9 @@ struct weft_redis_options {
     size_t value_bytes_max; /* longer ones are neither stored nor taken */
 };
 
-/** What it costs at worst. */
+/** What it costs at worst; and of it, a connection. */
 size_t weft_redis_bytes(const struct weft_redis_options *options);
+size_t weft_redis_conn_bytes(const struct weft_redis_options *options);
 
 /** Load hiredis and make everything ready; nobody is connected to yet.
  *  ledger   borrowed: two rows, "redis" and "hiredis"
@@ -44,7 +45,8 @@ WEFT_CHECK weft_rc weft_redis_create(const struct weft_redis_options *options,
                                      char *out_why, size_t why_bytes);
 
 /** Close every connection, after at most wait_ms for those in use. NULL is good.
- *  returns  0; WEFT_EDEADLINE: one is in use still, and everything stays where it is */
+ *  returns  0; WEFT_EDEADLINE: one is in use still, and everything stays where it is, but the
+ *           ledger's row of the heap: that goes back in either case */
 WEFT_CHECK weft_rc weft_redis_destroy(struct weft_redis *redis, uint32_t wait_ms);
 
 /** The pool: its state, and what waits on the server. Borrowed as long as the redis. */

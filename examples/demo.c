@@ -12,6 +12,7 @@ void weft_demo_routes(weft_app *app)
     weft_demo_memory(app);
     weft_demo_burst(app);
     weft_demo_pool(app);
+    weft_demo_cache(app);
     weft_demo_shop(app);
     weft_demo_pay(app);
     weft_demo_files(app, "/file/{file:^.*$}");

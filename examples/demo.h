@@ -21,6 +21,7 @@ void weft_demo_events(weft_app *app); /* /events */
 void weft_demo_memory(weft_app *app); /* /memory-test */
 void weft_demo_burst(weft_app *app);  /* /burst */
 void weft_demo_pool(weft_app *app);   /* /pool/on  /pool/off */
+void weft_demo_cache(weft_app *app);  /* /cache  /cache/{key} */
 void weft_demo_shop(weft_app *app);   /* /shop/products  /shop/cart */
 void weft_demo_pay(weft_app *app);    /* /pay */
 

@@ -98,6 +98,10 @@ WEFT_CHECK weft_rc weft_json_error_of(const weft_json *json);
  *           written, a stream, or answered already) */
 WEFT_CHECK weft_rc weft_json_send(weft_req *rq, int status, weft_json *json);
 
+/** What was written, for a cache or an answer of your own; until the request ends (rule 2).
+ *  returns  0; as weft_json_send() otherwise: *out is untouched */
+WEFT_CHECK weft_rc weft_json_text(weft_json *json, weft_str *out);
+
 /** Send what a stream has written so far; returns when it has left.
  *  returns  as weft_json_error_of() */
 WEFT_CHECK weft_rc weft_json_flush(weft_json *json);

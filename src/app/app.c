@@ -280,6 +280,40 @@ void weft_app_channel(weft_app *app, weft_channel *channel)
         app->channels[app->channels_count++] = channel;
 }
 
+/* ---- caches ---- */
+
+static const char *wrong_with_cache(const weft_app *app, const weft_cache *cache)
+{
+    for (uint32_t i = 0; i < app->caches_count; i++)
+        if (app->caches[i] == cache)
+            return "is there already";
+    if (app->caches_count == WEFT_APP_CACHES_MAX)
+        return "is one too many";
+    return weft_cache_wrong(cache);
+}
+
+void weft_app_add_cache(weft_app *app, weft_cache *cache)
+{
+    const char *wrong_z = wrong_with_cache(app, cache);
+    if (wrong_z != NULL)
+        weft_app_mistake(app, "the cache '%s' %s", cache->name_z, wrong_z);
+    else
+        app->caches[app->caches_count++] = cache;
+}
+
+static void set_caches(weft_app *app)
+{
+    const struct weft_config *config = &app->config;
+    app->cache_settings = (struct weft_cache_settings){
+        .entries_max = config->cache_entries_max,
+        .bytes_max = config->cache_bytes_max,
+        .policy = (int)config->cache_policy - WEFT_CONFIG_CACHE_POLICY_FIRST,
+        .shared = (int)config->cache_shared - WEFT_CONFIG_CACHE_SHARED_OFF,
+    };
+    for (uint32_t i = 0; i < app->caches_count; i++)
+        app->caches[i]->settings = &app->cache_settings;
+}
+
 /* ---- settings ---- */
 
 /* What settings switch on stands before everything else: the log sees all, CORS answers preflights.
@@ -318,6 +352,7 @@ void weft_app_apply_config(weft_app *app)
         if (route->deadline_ms == 0)
             route->deadline_ms = config->timeouts_request_ms;
     }
+    set_caches(app);
     if (config->log_access != WEFT_CONFIG_ACCESS_OFF || config->cors_origin[0] != 0)
         wrap_routes(app);
 }

@@ -8,17 +8,20 @@
 #define WEFT_APP_APP_H
 
 #include <weft/app.h>
+#include <weft/cache.h>
 #include <weft/channel.h>
 #include "app/config.h"
 #include "http/service.h"
 #include "mem/objects.h"
 #include "serve/mount.h"
+#include "serve/cache.h"
 
 #define WEFT_APP_SETTINGS_MAX 32
 #define WEFT_APP_GROUPS_MAX   64
 #define WEFT_APP_OBJECTS_MAX  16
 #define WEFT_APP_CHANNELS_MAX 16
 #define WEFT_APP_MOUNTS_MAX   32
+#define WEFT_APP_CACHES_MAX   16
 #define WEFT_APP_ERROR_BYTES  512
 
 struct weft_app_setting {
@@ -67,6 +70,9 @@ struct weft_app {
     struct weft_app_mount mounts[WEFT_APP_MOUNTS_MAX];
     uint32_t mount_count;
     struct weft_mime *mime; /* owned; NULL: no files are served, or not yet */
+    weft_cache *caches[WEFT_APP_CACHES_MAX]; /* borrowed: static */
+    uint32_t caches_count;
+    struct weft_cache_settings cache_settings; /* what they borrow */
     struct weft_app_setting settings[WEFT_APP_SETTINGS_MAX];
     uint32_t setting_count;
     _Atomic(struct weft_app_piece *) pieces; /* owned */

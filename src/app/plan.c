@@ -8,6 +8,7 @@
 #include "mem/history.h"
 #include <inttypes.h>
 #include "io/sockmem.h"
+#include "serve/cache_pmem.h"
 #include "serve/channel.h"
 
 /* Program, libraries and the heap of the start: 2.6 MB were resident under load, with jemalloc
@@ -89,6 +90,23 @@ static void add_channels_terms(struct weft_plan *plan, const struct weft_plan_ap
     }
 }
 
+static void add_caches_terms(struct weft_plan *plan, const struct weft_config *config,
+                             const struct weft_plan_app *app)
+{
+    for (uint32_t i = 0; i < app->caches_count; i++) {
+        const weft_cache *cache = app->caches[i];
+        struct weft_plan_term *term =
+            add_term(plan, cache->name_z, weft_cache_bytes(cache, plan->workers));
+        snprintf(term->formula, sizeof(term->formula), "the program's cache: entries and tables");
+    }
+    if (config->cache_pmem_path[0] == 0 || app->caches_count == 0)
+        return;
+    size_t each = weft_cache_pmem_bytes(config->cache_pmem_bytes & ~(WEFT_PAGE_BYTES - 1));
+    struct weft_plan_term *term = add_term(plan, "cache files", app->caches_count * each);
+    snprintf(term->formula, sizeof(term->formula), "%u caches x %zu, while they are mapped",
+             app->caches_count, each);
+}
+
 /* What the kernel itself holds for us, apart from what is queued in sockets. */
 static void add_kernel_term(struct weft_plan *plan)
 {
@@ -160,6 +178,7 @@ static void add_terms(struct weft_plan *plan, const struct weft_config *config,
     add_loop_terms(plan, &plan->worker, plan->workers);
     add_objects_terms(plan, app);
     add_channels_terms(plan, app);
+    add_caches_terms(plan, config, app);
     add_kernel_term(plan);
 }
 

@@ -8,6 +8,7 @@
 #define WEFT_APP_PLAN_H
 
 #include <stdio.h>
+#include <weft/cache.h>
 #include <weft/channel.h>
 #include "app/config.h"
 #include "app/machine.h"
@@ -15,7 +16,7 @@
 #include "mem/objects.h"
 #include "serve/file_table.h"
 
-#define WEFT_PLAN_TERMS_MAX 40
+#define WEFT_PLAN_TERMS_MAX 72
 
 /* What the plan must know of the application. */
 struct weft_plan_app {
@@ -29,6 +30,8 @@ struct weft_plan_app {
     const struct weft_protocol *protocol;
     weft_objects *const *objects; /* pools that the program declared */
     uint32_t objects_count;
+    weft_cache *const *caches; /* likewise */
+    uint32_t caches_count;
     bool serves_files;             /* from a directory: some stay open */
     weft_channel *const *channels; /* likewise */
     uint32_t channels_count;

@@ -353,6 +353,9 @@ static weft_rc build(struct weft_server *server, const struct weft_machine *mach
     WEFT_TRY(open_objects(server));
     WEFT_TRY(weft_shared_cache_open(config, &server->ledger, &server->redis));
     WEFT_TRY(open_channels(server));
+    WEFT_TRY(weft_caches_open(&server->caches, server->app, &server->ledger, plan->workers,
+                              server->redis == NULL ? NULL : weft_redis_backend(server->redis)));
+    server->warden.caches = &server->caches;
     WEFT_TRY(build_workers(server, machine));
     weft_learned_init(&server->learned, server->app, server->workers, plan->workers);
     WEFT_TRY(build_admin(server));
@@ -566,6 +569,7 @@ static void tear_down(struct weft_server *server)
         weft_objects_close(server->app->objects[i]);
     for (uint32_t i = 0; i < server->app->channels_count; i++)
         weft_channel_close(server->app->channels[i]);
+    weft_caches_close(&server->caches);
     if (weft_redis_destroy(server->redis, 0) != 0) /* a handler that was cut off has one */
         weft_log_warn("redis: connections are still in use");
     weft_app_free(server->admin_app);
@@ -623,6 +627,8 @@ weft_rc weft_server_describe(weft_app *app, struct weft_plan_app *out)
         .protocol = &weft_h1,
         .objects = app->objects,
         .objects_count = app->objects_count,
+        .caches = app->caches,
+        .caches_count = app->caches_count,
         .serves_files = app->config.root[0] != 0,
         .channels = app->channels,
         .channels_count = app->channels_count,

@@ -11,6 +11,7 @@
 #define WEFT_APP_SERVER_H
 
 #include "app/app.h"
+#include "app/caches.h"
 #include "app/learned.h"
 #include "app/machine.h"
 #include "app/plan.h"
@@ -37,6 +38,7 @@ struct weft_server {
     struct weft_offload *offload;
     struct weft_warden warden;
     struct weft_learned learned;
+    struct weft_caches caches;
     struct weft_site site, admin_site;
     weft_app *admin_app;
     struct weft_worker *workers; /* owned: mapped, plan->workers */

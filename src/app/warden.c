@@ -121,6 +121,8 @@ static void look(struct weft_timer *timer)
     relieve(warden, &work);
     settle(warden, &work);
     bool more = reclaim_objects(warden);
+    if (warden->caches != NULL)
+        more |= weft_caches_reclaim(warden->caches, warden->loop->now_ms);
     bool sleepy = !more && work.connections == 0 && warden->relief.level == WEFT_RELIEF_NONE &&
                   !weft_settle_pending(&warden->settle);
     weft_timer_arm(&warden->loop->wheel, &warden->timer,

@@ -12,6 +12,7 @@
 #ifndef WEFT_APP_WARDEN_H
 #define WEFT_APP_WARDEN_H
 
+#include "app/caches.h"
 #include "app/worker.h"
 #include "mem/objects.h"
 #include "ops/pressure.h"
@@ -33,7 +34,8 @@ struct weft_warden {
     struct weft_limits limits;    /* what the workers read */
     weft_objects *const *objects; /* borrowed: the application's shared pools go back from here */
     uint32_t objects_count;
-    uint32_t window_ms; /* of theirs; 0: nothing goes back */
+    struct weft_caches *caches; /* borrowed: likewise; NULL: not open yet */
+    uint32_t window_ms;         /* of theirs; 0: nothing goes back */
     uint64_t window_start_ms;
 };
 

@@ -534,6 +534,45 @@ weft_rc weft_pmem_sweep(struct weft_pmem *store, uint64_t now, uint32_t look, ui
     return 0;
 }
 
+/* The segment whose first record was put first; WEFT_PMEM_SEGMENTS: there is none. */
+static uint32_t pick_oldest(const struct weft_pmem *store)
+{
+    uint32_t oldest = WEFT_PMEM_SEGMENTS;
+    uint64_t sequence = UINT64_MAX;
+    for (uint32_t i = 0; i < WEFT_PMEM_SEGMENTS; i++) {
+        size_t at = 0;
+        if (store->segments[i].records == 0)
+            continue;
+        const struct record *first = next_live(store, i, &at);
+        if (first == NULL || first->sequence >= sequence)
+            continue;
+        oldest = i;
+        sequence = first->sequence;
+    }
+    return oldest;
+}
+
+weft_rc weft_pmem_drop_oldest(struct weft_pmem *store, uint32_t count, uint32_t *out_removed)
+{
+    WEFT_TRY(store->failed);
+    uint32_t removed = 0, segment = WEFT_PMEM_SEGMENTS;
+    while (removed < count && (segment = pick_oldest(store)) < WEFT_PMEM_SEGMENTS) {
+        struct record *record;
+        for (size_t at = 0; removed < count && (record = next_live(store, segment, &at)) != NULL;
+             removed++) {
+            struct weft_pmem_slot *slot = find(store, record->bytes, record->key_bytes);
+            weft_assert(slot != NULL);
+            WEFT_TRY(mark_dead(store, record));
+            index_drop(store, slot);
+        }
+    }
+    *out_removed = removed;
+    if (removed == 0)
+        return 0;
+    WEFT_TRY(fence(store));
+    return free_empty(store);
+}
+
 void weft_pmem_each(const struct weft_pmem *store,
                     void (*fn)(void *context, const struct weft_pmem_record *record), void *context)
 {

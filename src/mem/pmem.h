@@ -144,6 +144,12 @@ WEFT_CHECK
 weft_rc weft_pmem_sweep(struct weft_pmem *store, uint64_t now, uint32_t look,
                         uint32_t *out_removed);
 
+/** Make room in a full store: remove `count` records, those that were put first as near as
+ *  segments tell it (what moved to make room counts as its segment's first).
+ *  returns  0; a negated errno as weft_pmem_put(); *out_removed is 0 when it is empty */
+WEFT_CHECK
+weft_rc weft_pmem_drop_oldest(struct weft_pmem *store, uint32_t count, uint32_t *out_removed);
+
 /** Call fn for each record, in no order; those that have expired too. It may not change the store.
  */
 void weft_pmem_each(const struct weft_pmem *store,

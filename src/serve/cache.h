@@ -28,7 +28,7 @@ struct weft_cache_settings {
 struct weft_cache_options {
     struct weft_ledger *ledger; /* borrowed: outlives the cache */
     uint32_t workers;
-    bool prefault; /* map and touch all of it now */
+    bool prefault;                                                /* map and touch all of it now */
     struct weft_cache_backend *backends[WEFT_CACHE_BACKENDS_MAX]; /* borrowed: outlive the cache */
     uint32_t backend_count;
 };

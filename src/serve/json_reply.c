@@ -73,6 +73,11 @@ static bool spill(weft_json *json, size_t bytes)
     return rc >= 0;
 }
 
+weft_rc weft_json_text(weft_json *json, weft_str *out)
+{
+    return json->more == spill ? WEFT_ESTATE : weft_json_finish(json, out);
+}
+
 weft_rc(weft_json_stream)(weft_req *rq, weft_json *json, int status, size_t room)
 {
     return weft_json_stream(rq, json, status, room);

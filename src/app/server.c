@@ -31,6 +31,7 @@ static struct weft_service_limits limits_from(const struct weft_config *config)
                     .trailer_count_max = 32},
         .body_bytes_max =
             config->request_body_bytes_max != 0 ? config->request_body_bytes_max : UINT64_MAX,
+        .inline_body_bytes = config->http_inline_body_bytes,
         .discard_bytes_max = 65536,
         .header_ms = config->timeouts_header_ms,
         .body_grace_ms = config->timeouts_body_grace_ms,

@@ -25,7 +25,6 @@ struct weft_route;   /* http/service.h */
 #define WEFT_OUT_FIELDS_INLINE 4  /* response headers that need no arena */
 #define WEFT_OUT_FIELDS_MAX    32
 #define WEFT_TRAILERS_MAX      4
-#define WEFT_INLINE_BODY_MAX   2048     /* smaller bodies are copied behind their head: one send */
 #define WEFT_LENGTH_UNKNOWN    SIZE_MAX /* body.len of a stream that did not say */
 
 enum weft_body_kind {

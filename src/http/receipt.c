@@ -1,11 +1,12 @@
 /* receipt.c - see receipt.h. */
 #include "http/receipt.h"
+#include "http/service.h"
 #include "base/fmt.h"
 
 static size_t body_copied(const weft_req *rq)
 {
     bool sent = rq->body_kind == WEFT_BODY_MEMORY && rq->head.method != WEFT_HEAD;
-    return sent && rq->body.len <= WEFT_INLINE_BODY_MAX ? rq->body.len : 0;
+    return sent && rq->body.len <= rq->service->site->limits.inline_body_bytes ? rq->body.len : 0;
 }
 
 void weft_receipt_read(const weft_req *rq, struct weft_receipt *out)

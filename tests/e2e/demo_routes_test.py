@@ -142,6 +142,18 @@ class Json(weft.Case):
                 self.assertEqual(found, 'id-%d' % i if sent else 'unknown')
 
 
+class NeverCopied(weft.Case):
+    flags = ('--http-inline-body-bytes', 'off', '--memory-receipt', 'on')
+
+    def test_a_static_body(self):
+        """shows ZC-08: the program's own bytes, sent from where they lie; nothing accounted"""
+        conn = self.conn()
+        for _ in range(3):
+            answer = conn.ask('/efficient')
+            self.assertEqual(answer.body, b'Hello from memory-efficient handler!')
+            self.assertRegex(answer.get('Server-Timing'), r'arena=0 held=0 peak=0 copied=0 ')
+
+
 class Echo(weft.Case):
     def exchange(self, size, coding, piece=65536):
         """POST /echo and read the answer meanwhile. Returns (answer, md5s of both)."""

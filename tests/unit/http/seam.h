@@ -341,6 +341,7 @@ static const struct weft_service_limits seam_limits = {
                 .trailer_bytes_max = 1024,
                 .trailer_count_max = 8},
     .body_bytes_max = 64 << 10,
+    .inline_body_bytes = 2048,
     .discard_bytes_max = 4096,
     .header_ms = 5000,
     .body_grace_ms = 2000,

@@ -11,11 +11,13 @@
 #include <weft/base.h>
 #include <weft/cache.h>
 #include <weft/cookie.h>
+#include <weft/csv.h>
 #include <weft/channel.h>
 #include <weft/form.h>
 #include <weft/files.h>
 #include <weft/json.h>
 #include <weft/mem.h>
+#include <weft/reader.h>
 #include <weft/request.h>
 #include <weft/response.h>
 #include <weft/stream.h>

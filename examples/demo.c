@@ -6,8 +6,11 @@ void weft_demo_routes(weft_app *app)
     weft_demo_text(app);
     weft_demo_json(app);
     weft_demo_user(app);
+    weft_demo_csv(app);
     weft_demo_echo(app);
+    weft_demo_login(app);
     weft_demo_stream(app);
+    weft_demo_upload(app);
     weft_demo_events(app);
     weft_demo_memory(app);
     weft_demo_burst(app);

@@ -16,6 +16,9 @@ void weft_demo_text(weft_app *app);   /* /  /efficient  /health */
 void weft_demo_json(weft_app *app);   /* /json */
 void weft_demo_user(weft_app *app);   /* /user/{id:u64} */
 void weft_demo_echo(weft_app *app);   /* POST /echo */
+void weft_demo_csv(weft_app *app);    /* /csv/{name}  POST /csv/stats */
+void weft_demo_login(weft_app *app);  /* POST /login  /whoami  POST /logout */
+void weft_demo_upload(weft_app *app); /* POST /form  POST /upload */
 void weft_demo_stream(weft_app *app); /* /stream */
 void weft_demo_events(weft_app *app); /* /events */
 void weft_demo_memory(weft_app *app); /* /memory-test */

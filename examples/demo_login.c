@@ -13,8 +13,8 @@ static weft_rc login(weft_req *rq)
     weft_str user = weft_form_value(&form, WEFT_S("user"));
     if (user.len == 0)
         return weft_fail(rq, 400, WEFT_S("user: who are you?\n"));
-    weft_rc rc = weft_set_cookie(rq, USER_COOKIE, user,
-                                 WEFT_COOKIE_OPTS(.max_age_s = AGE_S, .sign = true));
+    weft_rc rc =
+        weft_set_cookie(rq, USER_COOKIE, user, WEFT_COOKIE_OPTS(.max_age_s = AGE_S, .sign = true));
     if (rc == WEFT_EINVAL)
         return weft_fail(rq, 400, WEFT_S("user: a byte that no cookie may have\n"));
     if (rc != 0)

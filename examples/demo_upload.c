@@ -3,7 +3,7 @@
  * to try both from a browser. */
 #include "demo.h"
 
-#define REPORT_BYTES    ((size_t)24 << 10)
+#define REPORT_BYTES    ((size_t)12 << 10) /* an arena chunk is 16 KiB */
 #define FIELD_BYTES_MAX ((size_t)4 << 10)
 
 static weft_rc page(weft_req *rq)

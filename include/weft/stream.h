@@ -70,6 +70,45 @@ WEFT_CHECK weft_rc weft_trailer(weft_req *rq, weft_str name, weft_str value);
  *  returns  as weft_write() */
 WEFT_CHECK weft_rc weft_end(weft_req *rq);
 
+/* ---- bodies that are pulled ---- */
+
+#define WEFT_UNSIZED                                                                               \
+    UINT64_MAX /* the length is not known: chunked, or up to the connection's end */
+
+/** Where a body comes from that is asked for, WEFT_SOURCE(.pull = next): a table of your own,
+ * static. Both are called on the worker's own stack, and may neither wait nor block (rule 8). */
+typedef struct weft_source_ops {
+    size_t size; /* filled by the macro */
+    /** Put the next bytes at `to`.
+     *  room     of which it may put 1..room, 1,024 at least unless the body's length leaves less
+     *  out_len  how many they are; 0 (as it is before): the end
+     *  returns  0; -EAGAIN: there are none yet, ask again later; another < 0: the body breaks off,
+     *           and the connection with it */
+    weft_rc (*pull)(void *arg, char *to, size_t room, size_t *out_len);
+    /** Called once, when the request ends: all has left, or never will. May be NULL. */
+    void (*close)(void *arg);
+    uint32_t again_ms; /* how much later is later (10) */
+} weft_source_ops;
+#define WEFT_SOURCE(...)                                                                           \
+    {                                                                                              \
+        .size = sizeof(weft_source_ops), __VA_ARGS__                                               \
+    }
+
+/** Answer with a body that is pulled whenever the client has taken what there was: at its pace, for
+ *  as long as it likes, without a stack (rule 7). When this handler has returned, nothing of the
+ *  request may be looked at any more, but for what came from weft_alloc(): where its head was is
+ *  given back. Not coded (compressed).
+ *  status   200..999
+ *  type     static or borrowed until the request ends (rule 2); empty: no Content-Type
+ *  len      bytes of the body; more are not asked for, less breaks it off. Or WEFT_UNSIZED
+ *  source   static
+ *  arg      handed to both; borrowed until close(), which is called on errors too, at once then
+ *  returns  0; WEFT_ESTATE (answered already), WEFT_EINVAL, WEFT_ENOTSUP (another protocol than
+ *           HTTP/1)
+ *  cost     the connection's object, 1.4 KB, and a block of 4 KiB while something is in it */
+WEFT_CHECK weft_rc weft_source(weft_req *rq, int status, weft_str type, uint64_t len,
+                               const weft_source_ops *source, void *arg);
+
 #pragma GCC visibility pop
 #ifdef __cplusplus
 }

@@ -59,6 +59,7 @@ static void h1_settle(weft_req *rq)
 static const struct weft_exchange_ops h1_exchange = {
     .name_z = "http/1.1",
     .raw = true,
+    .pulls = true,
     .holds = true,
     .read = weft_h1_read,
     .begin = weft_h1_begin,
@@ -305,6 +306,25 @@ static bool have_input(struct weft_h1 *h)
     return false;
 }
 
+/* Its handler is done, its answer may take hours: what its head lies in goes back, unless more
+ * requests lie behind it. */
+static void release_head(struct weft_h1 *h)
+{
+    weft_req *rq = &h->rq;
+    if (h->in.len > 0 || rq->base == NULL)
+        return;
+    weft_h1_drop_in(h);
+    if (h->head_buf != WEFT_BUF_NONE)
+        weft_bufs_unref(weft_h1_bufs_of(h), h->head_buf);
+    h->head_buf = WEFT_BUF_NONE;
+    weft_h1_carry_free(h);
+    rq->head = (struct weft_head){.method = rq->head.method,
+                                  .version_minor = rq->head.version_minor,
+                                  .flags = rq->head.flags};
+    rq->base = NULL;
+    rq->path = (weft_str){0};
+}
+
 /* The head has left. What is behind the request is not looked at: there is no end to its answer. */
 static void hand_over(struct weft_h1 *h)
 {
@@ -313,7 +333,7 @@ static void hand_over(struct weft_h1 *h)
         close_conn(h, WEFT_CLOSE_CLEAN);
         return;
     }
-    h->rq.held = WEFT_POOL_NONE;
+    h->rq.due = WEFT_DUE_NOTHING;
     free_all(h);
     weft_conn_hold(&h->conn, held, h->chunked_out);
 }
@@ -329,6 +349,12 @@ static void drive(struct weft_h1 *h)
             weft_rc rc = weft_h1_flush_start(h);
             if (rc < 0 && rc != WEFT_PENDING)
                 h->broken = rc;
+            continue;
+        }
+        if (WEFT_UNLIKELY(h->answered && h->rq.body_kind == WEFT_BODY_SOURCE && !h->rq.ended)) {
+            release_head(h);
+            if (!weft_h1_pull(h))
+                return;
             continue;
         }
         if (WEFT_UNLIKELY(h->answered && h->rq.body_kind == WEFT_BODY_HELD)) {
@@ -449,6 +475,9 @@ static void h1_expired(struct weft_conn *conn)
         break;
     case WEFT_H1_WRITE_DEADLINE:
         write_late(h);
+        break;
+    case WEFT_H1_SOURCE_AGAIN:
+        drive(h);
         break;
     case WEFT_H1_NO_DEADLINE:
         break;

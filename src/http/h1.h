@@ -23,6 +23,7 @@ enum weft_h1_deadline {
     WEFT_H1_HEAD_DEADLINE,
     WEFT_H1_BODY_DEADLINE,
     WEFT_H1_WRITE_DEADLINE,
+    WEFT_H1_SOURCE_AGAIN, /* no deadline: when its source is asked again */
 };
 
 enum weft_h1_body {
@@ -66,6 +67,7 @@ struct weft_h1 {
     bool closing;       /* close once everything queued has left */
     bool continue_due;  /* 100 Continue was asked for and not sent */
     bool chunked_out;   /* the streamed answer is chunked */
+    bool source_rests;  /* it had nothing more: what it gave leaves, then it has a while */
     bool bodiless;      /* the answer may have no body (HEAD, 204, 304) */
     weft_rc broken;     /* the connection, or 0 */
     uint64_t body_left; /* WEFT_H1_BODY_LENGTH */

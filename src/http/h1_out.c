@@ -8,6 +8,7 @@
 #include "http/h1.h"
 #include "http/h1_priv.h"
 #include "http/receipt.h"
+#include <errno.h>
 #include "http/status.h"
 
 #define HEAD_BYTES_FIXED 320 /* prefix, length, connection: everything of ours in a head */
@@ -151,8 +152,9 @@ static char *write_head(struct weft_h1 *h, const weft_req *rq, char *to)
         to = copy(to, rq->type);
         to = copy(to, WEFT_S("\r\n"));
     }
+    bool pieces = rq->body_kind == WEFT_BODY_STREAM || rq->body_kind == WEFT_BODY_SOURCE;
     bool endless = rq->body_kind == WEFT_BODY_HELD;
-    if (endless || (rq->body_kind == WEFT_BODY_STREAM && rq->body.len == WEFT_LENGTH_UNKNOWN)) {
+    if (endless || (pieces && rq->body.len == WEFT_LENGTH_UNKNOWN)) {
         if (h->chunked_out)
             to = copy(to, WEFT_S("Transfer-Encoding: chunked\r\n"));
     } else if (rq->status != 204 && (rq->status != 304 || rq->body.len > 0)) {
@@ -411,6 +413,18 @@ static weft_rc queue_raw(struct weft_h1 *h)
     return 0;
 }
 
+/* A head alone: what comes behind it is somebody else's, or pulled later. */
+static weft_rc queue_pieces(struct weft_h1 *h)
+{
+    weft_req *rq = &h->rq;
+    bool sized = rq->body_kind == WEFT_BODY_SOURCE && rq->body.len != WEFT_LENGTH_UNKNOWN;
+    bool bodied = !bodiless(rq);
+    rq->ended = !bodied || (sized && rq->body.len == 0);
+    h->chunked_out = rq->head.version_minor > 0 && !sized && rq->status != 204 && rq->status != 304;
+    h->closing |= bodied && !sized && !h->chunked_out;
+    return queue_head(h);
+}
+
 static weft_rc queue_answer(struct weft_h1 *h)
 {
     uint8_t kind = h->rq.body_kind;
@@ -418,15 +432,91 @@ static weft_rc queue_answer(struct weft_h1 *h)
         return queue_raw(h);
     if (kind == WEFT_BODY_STREAM)
         return 0; /* was queued as it came */
-    if (kind == WEFT_BODY_HELD) {
-        h->chunked_out = h->rq.head.version_minor > 0;
-        h->closing |= !h->chunked_out;
-        return queue_head(h);
-    }
+    if (kind == WEFT_BODY_HELD || kind == WEFT_BODY_SOURCE)
+        return queue_pieces(h);
     if (kind == WEFT_BODY_FILE && !bodiless(&h->rq) && h->rq.body.len > 0)
         WEFT_TRY(weft_conn_reserve_file(&h->conn));
     WEFT_TRY(queue_head(h));
     return queue_body(h);
+}
+
+/* ---- bodies that are pulled ---- */
+
+#define PULL_ROOM_MIN 1024 /* with less, what is there leaves first */
+
+static void source_breaks(struct weft_h1 *h)
+{
+    weft_loop_count(h->conn.loop, WEFT_COUNTER_STREAMS_BROKEN);
+    h->broken = WEFT_ECANCELED;
+}
+
+static void source_ended(struct weft_h1 *h)
+{
+    weft_req *rq = &h->rq;
+    rq->ended = true;
+    if (rq->body.len != WEFT_LENGTH_UNKNOWN && rq->answered_bytes < rq->body.len)
+        source_breaks(h);
+    else if (h->chunked_out)
+        weft_h1_put(h, WEFT_S("0\r\n\r\n"));
+}
+
+/* Piece by piece, until the block is full or there is no more (for now). */
+static weft_rc pull_pieces(struct weft_h1 *h)
+{
+    weft_req *rq = &h->rq;
+    for (;;) {
+        uint64_t left = rq->body.len - rq->answered_bytes; /* endless, if it is not known */
+        size_t room = weft_h1_block_room(h) - 2 - sizeof("0\r\n\r\n"), len = 0;
+        room = (size_t)WEFT_MIN(left, (uint64_t)room);
+        if (left > 0 && room < WEFT_MIN(left, (uint64_t)PULL_ROOM_MIN))
+            return 0;
+        if (left > 0)
+            WEFT_TRY(rq->source->pull(rq->source_arg, weft_h1_block_at(h), room, &len));
+        if (len > room)
+            return WEFT_ELIMIT; /* and more than that is overwritten: it is told to the client */
+        rq->answered_bytes += len;
+        h->block_len += (uint32_t)len;
+        rq->ended = len == 0;
+        if (rq->ended)
+            return 0;
+    }
+}
+
+/* It has nothing now: the block is for others meanwhile. */
+static void rest(struct weft_h1 *h)
+{
+    struct weft_loop *loop = h->conn.loop;
+    uint32_t again_ms = h->rq.source->again_ms;
+    weft_block_put(loop, h->block);
+    h->block = NULL;
+    h->source_rests = false;
+    weft_h1_set_deadline(h, WEFT_H1_SOURCE_AGAIN, loop->now_ms + (again_ms > 0 ? again_ms : 10));
+}
+
+bool weft_h1_pull(struct weft_h1 *h)
+{
+    weft_req *rq = &h->rq;
+    if (h->source_rests) {
+        rest(h);
+        return false;
+    }
+    weft_h1_clear_deadline(h);
+    if (!weft_h1_block_ready(h)) {
+        source_breaks(h);
+        return true;
+    }
+    if (h->chunked_out) {
+        h->chunk_at = h->block_len + 1;
+        h->block_len += CHUNK_LINE_BYTES;
+    }
+    weft_rc rc = pull_pieces(h);
+    weft_h1_close_chunk(h);
+    if (rc == 0 && rq->ended)
+        source_ended(h);
+    else if (rc < 0 && rc != (weft_rc)-EAGAIN)
+        source_breaks(h);
+    h->source_rests = rc == (weft_rc)-EAGAIN;
+    return true;
 }
 
 /* The answer's bytes into the block (or beside it). */

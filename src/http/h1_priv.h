@@ -133,6 +133,10 @@ void weft_h1_commit(weft_req *rq, size_t bytes);
 WEFT_CHECK weft_rc weft_h1_write(weft_req *rq, weft_str bytes);
 WEFT_CHECK weft_rc weft_h1_write_file(weft_req *rq, int fd, uint64_t offset, uint64_t len);
 WEFT_CHECK weft_rc weft_h1_end(weft_req *rq);
+/* The source's next bytes into the (empty) block. false: there are none yet, it is asked again
+ * later.
+ */
+bool weft_h1_pull(struct weft_h1 *h);
 /* The answer's bytes into the block (or beside it). */
 void weft_h1_respond(struct weft_h1 *h);
 

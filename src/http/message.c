@@ -45,7 +45,7 @@ void weft_req_init(weft_req *rq, const struct weft_exchange_ops *exchange,
     rq->type = (weft_str){0};
     rq->body = (weft_str){0};
     rq->file = -1;
-    rq->held = WEFT_POOL_NONE;
+    rq->due = WEFT_DUE_NOTHING;
     rq->answered_bytes = 0;
     rq->out_fields = rq->out_inline;
     rq->trailers = NULL;
@@ -75,12 +75,20 @@ static const struct weft_exchange_ops *sink(const weft_req *rq)
     return WEFT_UNLIKELY(rq->coder != 0) ? rq->service->filter->sink : rq->exchange;
 }
 
+static void close_source(const weft_source_ops *source, void *arg)
+{
+    if (source->close != NULL)
+        source->close(arg);
+}
+
 void weft_req_finish(weft_req *rq)
 {
     weft_assert(rq->task == NULL);
     if (rq->defers != NULL)
         run_defers(rq);
-    if (WEFT_UNLIKELY(rq->held != WEFT_POOL_NONE))
+    if (WEFT_UNLIKELY(rq->due == WEFT_DUE_SOURCE))
+        close_source(rq->source, rq->source_arg);
+    else if (WEFT_UNLIKELY(rq->due == WEFT_DUE_HELD))
         rq->loop->holder->cancel(rq->loop, rq->held);
     if (rq->timed)
         weft_timer_disarm(&rq->loop->wheel, &rq->deadline);
@@ -538,6 +546,26 @@ weft_rc weft_status(weft_req *rq, int status)
     return weft_reply(rq, status, (weft_str){0}, (weft_str){0});
 }
 
+weft_rc weft_source(weft_req *rq, int status, weft_str type, uint64_t len,
+                    const weft_source_ops *source, void *arg)
+{
+    weft_rc rc = source->size == sizeof(*source) && len <= WEFT_UNSIZED ? 0 : WEFT_EINVAL;
+    if (rc == 0 && !rq->exchange->pulls)
+        rc = WEFT_ENOTSUP;
+    if (rc == 0)
+        rc = answer(rq, status, type, WEFT_BODY_SOURCE);
+    if (rc != 0) {
+        close_source(source, arg);
+        return rc;
+    }
+    rq->body = weft_str_make(NULL, (size_t)len);
+    rq->due = WEFT_DUE_SOURCE;
+    rq->source = source;
+    rq->source_arg = arg;
+    rq->borrowed = true;
+    return 0;
+}
+
 weft_rc weft_req_hold(weft_req *rq, int status, weft_str type, uint32_t held)
 {
     weft_rc rc = rq->exchange->holds ? answer(rq, status, type, WEFT_BODY_HELD) : WEFT_ENOTSUP;
@@ -545,6 +573,7 @@ weft_rc weft_req_hold(weft_req *rq, int status, weft_str type, uint32_t held)
         rq->loop->holder->cancel(rq->loop, held);
         return rc;
     }
+    rq->due = WEFT_DUE_HELD;
     rq->held = held;
     rq->borrowed = true; /* nothing else is answered on this connection */
     return 0;
@@ -636,7 +665,8 @@ int weft_answered(const weft_req *rq)
 
 uint64_t weft_answered_bytes(const weft_req *rq)
 {
-    return rq->body_kind == WEFT_BODY_STREAM ? rq->answered_bytes : rq->body.len;
+    bool whole = rq->body_kind != WEFT_BODY_STREAM && rq->body_kind != WEFT_BODY_SOURCE;
+    return whole ? rq->body.len : rq->answered_bytes;
 }
 
 weft_rc weft_raw(weft_req *rq, weft_str bytes)

@@ -32,8 +32,16 @@ enum weft_body_kind {
     WEFT_BODY_MEMORY, /* static, borrowed, arena or given: the bytes stay until the end */
     WEFT_BODY_FILE,
     WEFT_BODY_STREAM, /* weft_begin() was called */
+    WEFT_BODY_SOURCE, /* pulled: weft_source() */
     WEFT_BODY_HELD,   /* a head alone: behind it the connection is the holder's */
     WEFT_BODY_RAW,    /* the protocol's own bytes, head included */
+};
+
+/* What is given back when a request ends, whatever was answered in the end. */
+enum weft_due {
+    WEFT_DUE_NOTHING,
+    WEFT_DUE_SOURCE, /* its close() */
+    WEFT_DUE_HELD,   /* the holder's object */
 };
 
 /* What a waiting request waits for: decides how it can be canceled. */
@@ -55,6 +63,7 @@ struct weft_out_field {
 struct weft_exchange_ops {
     const char *name_z;
     bool raw;   /* takes ready-made bytes for an answer: weft_raw() */
+    bool pulls; /* asks for a body's pieces by itself: weft_source() */
     bool holds; /* can hand its connection over behind a head: weft_req_hold() */
     /* Next piece of the request's body; empty: the end. May wait. */
     weft_rc (*read)(weft_req *rq, weft_str *out);
@@ -103,13 +112,14 @@ struct weft_req {
     weft_str path; /* decoded */
     uint64_t body_max;
     uint64_t body_read;
-    bool body_touched; /* the handler began to read */
 
     /* its life */
     struct weft_task *task; /* set while it waits */
-    uint8_t wait;           /* enum weft_wait */
     weft_rc canceled;       /* 0, or why */
+    bool body_touched;      /* the handler began to read */
+    uint8_t wait;           /* enum weft_wait */
     bool timed;             /* `deadline` is armed */
+    uint8_t due;            /* enum weft_due: what else goes back at the end */
     struct weft_timer deadline;
     struct weft_arena arena;
     size_t promised;                    /* bytes reserved of the worker's elastic share */
@@ -137,10 +147,18 @@ struct weft_req {
     uint8_t trailer_count;
     int status;
     weft_str type;
-    weft_str body; /* of a stream: its length, or WEFT_LENGTH_UNKNOWN */
-    int file;
-    uint32_t held; /* WEFT_BODY_HELD: the holder's object; WEFT_POOL_NONE: it has it, or none */
-    uint64_t file_offset;
+    weft_str body; /* of a stream or source: its length, or WEFT_LENGTH_UNKNOWN */
+    union {
+        struct { /* WEFT_BODY_FILE */
+            uint64_t file_offset;
+            int file;
+        };
+        struct {                           /* WEFT_BODY_SOURCE */
+            const weft_source_ops *source; /* borrowed: static */
+            void *source_arg;
+        };
+        uint32_t held; /* WEFT_BODY_HELD: the holder's object */
+    };
     uint64_t answered_bytes;
     struct weft_out_field *out_fields;
     struct weft_out_field out_inline[WEFT_OUT_FIELDS_INLINE];

@@ -2,6 +2,7 @@
  * broken off and left alone at every step, give the same answers and leave nothing behind.
  */
 #include "demo_routes.h"
+#include "base/fmt.h"
 #include "http/h1.h"
 #include <stdlib.h>
 
@@ -67,7 +68,83 @@ static weft_rc too_short(weft_req *rq)
     return pieces(rq);
 }
 
+/* Lines, pulled: in between there are none for a while. */
+struct lines {
+    int at, count;
+    bool pauses, asked;
+};
+
+static weft_rc next_line(void *arg, char *to, size_t room, size_t *out_len)
+{
+    struct lines *lines = arg;
+    assert_int_equal(*out_len, 0);
+    if (lines->at == lines->count)
+        return lines->count == 601 ? WEFT_EEOF : 0;
+    if (lines->pauses && lines->at % 200 == 199 && !lines->asked) {
+        lines->asked = true;
+        return (weft_rc)-EAGAIN;
+    }
+    lines->asked = false;
+    char line[32];
+    size_t len = weft_fmt(line, sizeof(line), "Line %04d\n", lines->at++);
+    *out_len = WEFT_MIN(len, room);
+    memcpy(to, line, *out_len);
+    return 0;
+}
+
+static void lines_over(void *arg)
+{
+    (void)arg;
+    released++;
+}
+
+#define LINE_BYTES        10
+#define CHUNK_FRAME_BYTES 8
+static const weft_source_ops line_source = WEFT_SOURCE(.pull = next_line, .close = lines_over);
+
+static weft_rc source_of(weft_req *rq, int count, uint64_t len)
+{
+    struct lines *lines = weft_alloc(rq, sizeof(*lines));
+    if (lines == NULL)
+        return WEFT_ENOMEM;
+    *lines = (struct lines){.count = count, .pauses = weft_query(rq).len > 0};
+    given++;
+    return weft_source(rq, 200, WEFT_S("text/plain"), len, &line_source, lines);
+}
+
+static weft_rc source(weft_req *rq)
+{
+    return source_of(rq, weft_query(rq).len > 0 ? 6000 : 350, WEFT_UNSIZED);
+}
+
+static weft_rc source_sized(weft_req *rq)
+{
+    return source_of(rq, 500, 350 * LINE_BYTES);
+}
+
+static weft_rc source_short(weft_req *rq)
+{
+    return source_of(rq, 300, 301 * LINE_BYTES);
+}
+
+static weft_rc source_fails(weft_req *rq)
+{
+    return source_of(rq, 601, WEFT_UNSIZED);
+}
+
+static weft_rc source_twice(weft_req *rq)
+{
+    WEFT_TRY(weft_text(rq, 200, WEFT_S("first")));
+    assert_int_equal(source_of(rq, 300, 0), WEFT_ESTATE);
+    return 0;
+}
+
 static const struct seam_route routes[] = {DEMO_ROUTES,
+                                           {"GET", "/source", source},
+                                           {"GET", "/source-sized", source_sized},
+                                           {"GET", "/source-short", source_short},
+                                           {"GET", "/source-fails", source_fails},
+                                           {"GET", "/source-twice", source_twice},
                                            {"GET", "/hurry-large", large, 0, 5},
                                            {"GET", "/charge", charge},
                                            {"GET", "/pieces", pieces_sized},
@@ -133,6 +210,13 @@ static const char *const scripts[] = {
     "GET /pieces HTTP/1.0\r\nConnection: keep-alive\r\n\r\n" GET("/"),
     "GET /pieces-chunked HTTP/1.0\r\n\r\n",
     GET("/too-short") GET("/"),
+    GET("/") GET("/source") GET("/"),
+    GET("/source-sized") GET("/"),
+    "HEAD /source HTTP/1.1\r\nHost: a\r\n\r\n" GET("/source-twice") GET("/"),
+    "GET /source HTTP/1.0\r\n\r\n",
+    "GET /source-sized HTTP/1.0\r\nConnection: keep-alive\r\n\r\n" GET("/"),
+    GET("/source-short") GET("/"),
+    GET("/source-fails") GET("/"),
     GET("/raw") GET("/"),
     GET("/silent") GET("/oom") GET("/empty") GET("/hurry"),
     GET("/nowhere") GET("/user/x") "DELETE / HTTP/1.1\r\nHost: a\r\n\r\n",
@@ -576,6 +660,64 @@ static void a_file_is_a_piece_of_a_stream(void **state)
     assert_nothing_is_held();
 }
 
+/* shows SF-10: while its client takes nothing it is not asked; and then holds one block. */
+static void a_source_holds_no_stack_and_no_buffer(void **state)
+{
+    (void)state;
+    seam.wire.sends = WIRE_STUCK;
+    feed_text(GET("/source?pauses"));
+    assert_non_null(seam.wire.conn);
+    seam.wire.sends = WIRE_LATER;
+    assert_true(wire_complete()); /* the head */
+    assert_int_equal(seam.loop.tasks.waiting, 0);
+    assert_int_equal(weft_pool_used(&seam.loop.blocks), 1);
+    assert_int_equal(weft_pool_used(&seam.loop.bufs.pool), 0);
+    size_t before = seam.wire.out_len;
+    assert_true(wire_complete());
+    assert_int_equal(seam.wire.out_len - before, 199 * LINE_BYTES + CHUNK_FRAME_BYTES);
+    assert_int_equal(weft_pool_used(&seam.loop.blocks), 0); /* there is nothing to send */
+    hang_up((weft_rc)-ECONNRESET);
+    assert_int_equal(released, 1);
+    assert_nothing_is_held();
+}
+
+static void a_source_is_asked_again_later(void **state)
+{
+    (void)state;
+    feed_text(GET("/source?pauses"));
+    assert_true(output_has("Line 0198\n"));
+    assert_false(output_has("Line 0199\n"));
+    assert_int_equal(weft_pool_used(&seam.loop.blocks), 0);
+    assert_int_equal(weft_pool_used(&seam.loop.bufs.pool), 0);
+    pass_ms(9);
+    assert_false(output_has("Line 0199\n"));
+    pass_ms(1);
+    assert_true(output_has("Line 0398\n"));
+    feed_text(GET("/")); /* it may be sent, and waits */
+    for (int i = 0; i < 30; i++)
+        pass_ms(10);
+    assert_true(output_has("Line 5999\n\r\n0\r\n\r\nHTTP/1.1 200 OK\r\n"));
+    assert_true(output_has("Hello, World!"));
+    assert_int_equal(released, 1);
+    assert_nothing_is_held();
+}
+
+static void a_source_that_fails_is_broken_off(void **state)
+{
+    (void)state;
+    feed_text(GET("/source-fails"));
+    assert_true(output_has("Line 0200\n"));
+    assert_false(output_has("\r\n0\r\n"));
+    assert_true(seam.wire.closed);
+    wire_open();
+    feed_text(GET("/source-short"));
+    assert_true(output_has("Content-Length: 3010\r\n"));
+    assert_true(seam.wire.closed);
+    assert_int_equal(counted(WEFT_COUNTER_STREAMS_BROKEN), 2);
+    assert_int_equal(released, 2);
+    assert_nothing_is_held();
+}
+
 static void a_stream_may_have_a_length(void **state)
 {
     (void)state;
@@ -627,6 +769,9 @@ int main(void)
         SEAM_TEST(draining_says_close),
         SEAM_TEST(a_file_is_a_piece_of_a_stream),
         SEAM_TEST(a_stream_may_have_a_length),
+        SEAM_TEST(a_source_holds_no_stack_and_no_buffer),
+        SEAM_TEST(a_source_is_asked_again_later),
+        SEAM_TEST(a_source_that_fails_is_broken_off),
         SEAM_TEST(a_stream_that_ends_early_is_broken_off),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -18,5 +18,6 @@ void weft_demo_routes(weft_app *app)
     weft_demo_cache(app);
     weft_demo_shop(app);
     weft_demo_pay(app);
+    weft_demo_users(app);
     weft_demo_files(app, "/file/{file:^.*$}");
 }

@@ -15,6 +15,8 @@
  * below (its own program, its tables, thread caches) 5.1 MB. */
 #define PROCESS_BYTES  ((size_t)13 << 18)
 #define JEMALLOC_BYTES ((size_t)3 << 20)
+/* zlib, brotli and zstd, as far as their pages are touched. */
+#define CODER_LIBRARIES_BYTES ((size_t)1280 << 10)
 /* What a control group is charged for rings, threads and page tables: 130 KB, and 216 KB per
  * worker. */
 #define KERNEL_LOOP_BYTES  ((size_t)256 << 10)
@@ -124,6 +126,16 @@ static void add_kernel_term(struct weft_plan *plan)
              plan->workers, entries, KERNEL_ENTRY_BYTES);
 }
 
+static void add_compress_term(struct weft_plan *plan)
+{
+    size_t worker = weft_compress_bytes(&plan->compress);
+    struct weft_plan_term *term =
+        add_term(plan, "compress", plan->workers * worker + CODER_LIBRARIES_BYTES);
+    snprintf(term->formula, sizeof(term->formula),
+             "%u workers x %u coders x %zu + %zu for the libraries", plan->workers,
+             plan->compress.coders, worker / plan->compress.coders, CODER_LIBRARIES_BYTES);
+}
+
 static void add_terms(struct weft_plan *plan, const struct weft_config *config,
                       const struct weft_plan_app *app)
 {
@@ -174,6 +186,8 @@ static void add_terms(struct weft_plan *plan, const struct weft_config *config,
                  plan->workers, plan->files.entries,
                  plan->files.hot_file_bytes == 0 ? 0 : plan->files.hot_bytes);
     }
+    if (plan->compress.codings != 0)
+        add_compress_term(plan);
     add_admin_terms(plan); /* without a listener too: its loop is the main thread's */
     add_loop_terms(plan, &plan->worker, plan->workers);
     add_objects_terms(plan, app);
@@ -373,6 +387,23 @@ static void worker_options(struct weft_plan *plan, const struct weft_config *con
     plan->admin.elastic_bytes = ADMIN_BYTES;
 }
 
+static weft_rc compress_options(struct weft_plan *plan, const struct weft_config *config,
+                                struct weft_config_errors *errors)
+{
+    plan->compress = (struct weft_compress_options){
+        .effort = (enum weft_effort)config->compress_effort,
+        .coders = config->compress_coders,
+        .body_bytes_min = config->compress_body_bytes_min,
+        .file_bytes_max = config->compress_file_bytes_max,
+        .window_ms = reclaim_window_ms(config),
+    };
+    if (weft_compress_codings(weft_str_z(config->compress_codings), &plan->compress.codings) == 0)
+        return 0;
+    weft_config_error(errors, "compress.codings: '%s' is not a list of zstd, br and gzip",
+                      config->compress_codings);
+    return WEFT_ECONFIG;
+}
+
 static bool is_default(const struct weft_config *config, enum weft_param_id id)
 {
     return config->sources[id].origin == WEFT_CONFIG_FROM_DEFAULT;
@@ -431,6 +462,8 @@ static void scale(struct weft_plan *plan, const struct weft_config *config,
             w->spare_buffers /= 2;
         if (is_default(config, WEFT_PARAM_files_hot_bytes))
             plan->files.hot_bytes /= 2;
+        if (is_default(config, WEFT_PARAM_compress_coders) && plan->compress.coders > 1)
+            plan->compress.coders /= 2;
         if (is_default(config, WEFT_PARAM_connections_max) && plan->connections_max > 1024) {
             plan->connections_max /= 2;
             w->connections = plan->connections_max; /* not direct: those are never the default */
@@ -521,6 +554,7 @@ weft_rc weft_plan_make(struct weft_plan *plan, const struct weft_config *config,
     if (wants_direct(config, machine, plan->connections_max))
         WEFT_TRY(go_direct(plan, config, machine, errors));
     set_limit(plan, config, machine);
+    WEFT_TRY(compress_options(plan, config, errors));
     worker_options(plan, config, app);
     file_options(plan, config, machine, app);
     if (plan->workers > machine->cpu_count && plan->worker.direct)

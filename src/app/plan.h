@@ -15,6 +15,7 @@
 #include "io/loop.h"
 #include "mem/objects.h"
 #include "serve/file_table.h"
+#include "serve/compress.h"
 
 #define WEFT_PLAN_TERMS_MAX 72
 
@@ -53,7 +54,8 @@ struct weft_plan {
     const char *engine_note;         /* why auto fell back; NULL: it did not */
     struct weft_loop_options worker; /* of each worker; of the admin loop */
     struct weft_loop_options admin;
-    struct weft_file_options files; /* of each worker; entries 0: none stay open */
+    struct weft_file_options files;        /* of each worker; entries 0: none stay open */
+    struct weft_compress_options compress; /* of each worker; codings 0: off */
     size_t fixed, total;
     size_t heap; /* of the arenas, what may be malloc: all workers together */
     uint32_t term_count;

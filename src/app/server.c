@@ -142,6 +142,18 @@ static weft_rc open_files(struct weft_server *server, struct weft_worker *worker
     return weft_file_table_prefault(&worker->files.table);
 }
 
+static weft_rc open_compress(struct weft_server *server, struct weft_worker *worker)
+{
+    struct weft_account *account = NULL;
+    WEFT_TRY(weft_account_open(&server->ledger, "compress", worker->index, &account));
+    WEFT_TRY(
+        weft_compress_init(&worker->compress, &worker->loop, account, &server->plan->compress));
+    worker->service.filter = &worker->compress.filter;
+    if (!server->app->config.memory_prefault)
+        return 0;
+    return weft_coder_pool_prefault(&worker->compress.pool);
+}
+
 /* Small tables that are touched soon and stay: booked whole. */
 static weft_rc book_mapped(struct weft_server *server, const char *name_z, uint32_t worker,
                            size_t bytes)
@@ -176,6 +188,8 @@ static weft_rc build_worker(struct weft_server *server, struct weft_worker *work
         WEFT_TRY(open_histories(server, worker));
     if (site == &server->site && server->plan->files.entries > 0)
         WEFT_TRY(open_files(server, worker));
+    if (site == &server->site && server->plan->compress.codings != 0)
+        WEFT_TRY(open_compress(server, worker));
     WEFT_TRY(book_mapped(server, "route books", index, weft_usage_bytes(site->route_count)));
     if (site->access == WEFT_ACCESS_OFF)
         return 0;
@@ -328,6 +342,15 @@ static weft_rc open_channels(struct weft_server *server)
     return 0;
 }
 
+static weft_rc load_coders(const struct weft_plan *plan)
+{
+    char why[160] = "";
+    weft_rc rc = weft_coders_load(plan->compress.codings, plan->compress.effort, why, sizeof(why));
+    if (rc != 0)
+        weft_log_error("compress.codings: %s", why);
+    return rc;
+}
+
 static weft_rc build(struct weft_server *server, const struct weft_machine *machine)
 {
     const struct weft_config *config = &server->app->config;
@@ -357,6 +380,8 @@ static weft_rc build(struct weft_server *server, const struct weft_machine *mach
     WEFT_TRY(weft_caches_open(&server->caches, server->app, &server->ledger, plan->workers,
                               server->redis == NULL ? NULL : weft_redis_backend(server->redis)));
     server->warden.caches = &server->caches;
+    if (plan->compress.codings != 0)
+        WEFT_TRY(load_coders(plan));
     WEFT_TRY(build_workers(server, machine));
     weft_learned_init(&server->learned, server->app, server->workers, plan->workers);
     WEFT_TRY(build_admin(server));
@@ -560,6 +585,7 @@ static void tear_down(struct weft_server *server)
         weft_access_log_fini(&worker->service.access_log);
         weft_histories_fini(&worker->service.histories);
         weft_files_fini(&worker->files);
+        weft_compress_fini(&worker->compress);
         weft_service_fini(&worker->service);
         for (uint32_t l = 0; l < worker->loop.listener_count; l++)
             weft_listener_close(&worker->loop.listeners[l]);

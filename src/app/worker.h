@@ -11,6 +11,7 @@
 #include "http/middleware.h"
 #include "http/service.h"
 #include "io/loop.h"
+#include "serve/compress.h"
 #include "serve/open_files.h"
 
 #define WEFT_WORKER_STACK_BYTES ((size_t)256 << 10)
@@ -26,6 +27,7 @@ struct weft_worker {
     struct weft_loop loop;
     struct weft_service service;
     struct weft_files files;
+    struct weft_compress compress;
     uint32_t index;
     int cpu;                /* pinned to; -1: not pinned */
     struct weft_numa *numa; /* borrowed: the process's; NULL: the admin thread's memory */

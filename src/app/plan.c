@@ -349,6 +349,13 @@ static void set_held(struct weft_plan *plan, const struct weft_config *config,
                             : plan->worker.connections;
 }
 
+static enum weft_file_way file_way(const struct weft_config *config)
+{
+    static const enum weft_file_way ways[] = {WEFT_FILE_SENDFILE, WEFT_FILE_READ, WEFT_FILE_MMAP,
+                                              WEFT_FILE_SENDFILE, WEFT_FILE_SPLICE};
+    return ways[config->files_send];
+}
+
 static void worker_options(struct weft_plan *plan, const struct weft_config *config,
                            const struct weft_plan_app *app)
 {
@@ -371,11 +378,13 @@ static void worker_options(struct weft_plan *plan, const struct weft_config *con
                         .idle_ds = ds_of(config->timeouts_idle_ms),
                         .linger_ds = 20},
         .protocol = app->protocol,
+        .file_way = file_way(config),
     };
     plan->admin = plan->worker;
     set_held(plan, config, app);
     plan->admin.prefault = false;
     plan->admin.engine = &weft_epoll_ops;
+    plan->admin.file_way = WEFT_FILE_SENDFILE;
     plan->admin.connections = 64;
     plan->admin.direct = false;
     plan->admin.installs = 0;

@@ -172,6 +172,7 @@ static weft_rc build_worker(struct weft_server *server, struct weft_worker *work
     const char *part_z = "";
     struct weft_loop_options own = *options;
     own.worker = index;
+    own.offload = server->offload;
     own.share = site == &server->site ? &server->share : &server->admin_share;
     own.limits = site == &server->site ? &server->warden.limits : NULL; /* it is never shed */
     weft_rc rc = weft_loop_init(&worker->loop, &server->ledger, &own, &part_z);

@@ -10,14 +10,12 @@
 #include <netinet/in.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
-#include <sys/sendfile.h>
 #include <unistd.h>
 
-#define SENDFILE_STEP_BYTES ((size_t)256 << 10) /* per call */
-#define SENDFILE_TURN_BYTES ((size_t)1 << 20)   /* per visit: then the others get their turn */
-#define SWEEP_MS_MIN        100
-#define REFUSED_LINGER_MAX  16 /* connections beyond the limit that are closed with patience */
-#define SWEEP_MS_MAX        5000
+#define FILE_TURN_BYTES    ((size_t)1 << 20) /* per visit: then the others get their turn */
+#define SWEEP_MS_MIN       100
+#define REFUSED_LINGER_MAX 16 /* connections beyond the limit that are closed with patience */
+#define SWEEP_MS_MAX       5000
 
 static uint32_t now_ds(const struct weft_loop *loop)
 {
@@ -50,7 +48,7 @@ struct weft_conn *weft_conn_wake(struct weft_loop *loop, const struct weft_trans
     conn->timer = (struct weft_timer){.fire = expired};
     conn->message = (struct msghdr){0};
     conn->file = conn->socket = -1;
-    conn->file_left = 0;
+    conn->file_left = conn->copied = 0;
     conn->installs = false;
     conn->sent_bytes = 0;
     conn->sending = conn->file_mode = false;
@@ -386,23 +384,30 @@ static ssize_t send_some(struct weft_conn *conn)
     return -EINPROGRESS;
 }
 
+/* One step: what is known to be in memory, or the wait for it. */
+static ssize_t send_part(struct weft_conn *conn)
+{
+    WEFT_TRY(weft_cold_ask(conn));
+    struct weft_loop *loop = conn->loop;
+    uint64_t left = WEFT_MIN(conn->file_left, conn->file_warm - conn->file_offset);
+    ssize_t n = weft_file_send_step(&loop->sender, fd_of(conn), conn->file, conn->file_offset, left,
+                                    &conn->copied);
+    if (n == -EIO)
+        weft_loop_count(loop, WEFT_COUNTER_FILES_CUT);
+    if (n != -EAGAIN)
+        return n;
+    conn->file_warm = 0; /* until the client has taken something it may get cold */
+    weft_engine_want_write(&loop->engine, conn->slot, false);
+    return -EINPROGRESS;
+}
+
 static ssize_t send_file(struct weft_conn *conn)
 {
     size_t turn = 0;
-    while (conn->file_left > 0 && turn < SENDFILE_TURN_BYTES) {
-        off_t offset = (off_t)conn->file_offset;
-        size_t step = (size_t)WEFT_MIN(conn->file_left, (uint64_t)SENDFILE_STEP_BYTES);
-        ssize_t n = sendfile(fd_of(conn), conn->file, &offset, step);
-        if (n == 0)
-            return -EIO; /* shorter than promised: truncated meanwhile */
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0 && errno != EAGAIN)
-            return -errno;
-        if (n < 0) {
-            weft_engine_want_write(&conn->loop->engine, conn->slot, false);
-            return -EINPROGRESS;
-        }
+    while (conn->file_left > 0 && turn < FILE_TURN_BYTES) {
+        ssize_t n = send_part(conn);
+        if (n < 0)
+            return n;
         conn->file_offset += (uint64_t)n;
         conn->file_left -= (uint64_t)n;
         turn += (size_t)n;
@@ -439,6 +444,7 @@ static weft_rc file_start(struct weft_conn *conn)
         return WEFT_PENDING;
     }
     file_mode(conn, conn->file_left > 0);
+    conn->file_warm = 0;
     return 0;
 }
 
@@ -462,6 +468,7 @@ static void on_installed(void *ctx, uint32_t index, int fd)
     weft_rc rc = (weft_rc)WEFT_MIN(fd, 0);
     if (rc == 0) {
         conn->socket = fd;
+        conn->file_warm = 0;
         file_mode(conn, true);
         rc = tcp_continue(conn);
     }

@@ -106,11 +106,14 @@ struct weft_conn {
     int socket; /* descriptor while a file is sent on a connection without one; -1: none; owned */
     uint64_t file_offset;
     uint64_t file_left;
-    uint64_t sent_bytes;  /* since the object was made */
-    uint64_t progress_ms; /* when the peer last took something */
-    bool sending;         /* pending */
-    bool file_mode;       /* the socket was made non-blocking for a file */
-    bool installs;        /* counted among those that may have a descriptor */
+    uint64_t file_warm;          /* of the file up to here it is known to be in memory */
+    struct weft_conn *cold_next; /* the next that waits for bytes of a file: cold.h */
+    uint64_t copied;             /* bytes of files that went through user memory */
+    uint64_t sent_bytes;         /* since the object was made */
+    uint64_t progress_ms;        /* when the peer last took something */
+    bool sending;                /* pending */
+    bool file_mode;              /* the socket was made non-blocking for a file */
+    bool installs;               /* counted among those that may have a descriptor */
 };
 
 /** How long a connection may stay in which state; sets the pace of the sweep. */

@@ -59,6 +59,8 @@ size_t weft_loop_terms(const struct weft_loop_options *o, struct weft_term out[W
     out[n++] =
         term("watches", weft_pool_bytes(sizeof(struct watch_entry), o->waiting + OWN_WATCHES),
              o->waiting + OWN_WATCHES, sizeof(struct watch_entry));
+    if (weft_file_sender_bytes(o->file_way) > 0)
+        out[n++] = term("file sender", weft_file_sender_bytes(o->file_way), 0, 0);
     out[n++] = term("arenas", weft_chunks_bytes(o->elastic_bytes), 0, 0);
     weft_assert(n <= WEFT_LOOP_TERMS);
     return n;
@@ -189,6 +191,15 @@ static void watch_put(struct weft_loop *loop, struct weft_watch *watch)
 
 static void run_posts(struct weft_watch *watch, uint32_t revents);
 
+static weft_rc build_sender(struct builder *b)
+{
+    enum weft_file_way way = b->options->file_way;
+    b->part_z = "file sender";
+    if (weft_file_sender_bytes(way) > 0)
+        WEFT_TRY(part(b, "file sender"));
+    return weft_file_sender_init(&b->loop->sender, way, b->account);
+}
+
 /* Made before the loop's thread is: others may post from the first moment on. */
 static weft_rc build_waker(struct builder *b)
 {
@@ -213,6 +224,7 @@ weft_rc weft_loop_init(struct weft_loop *loop, struct weft_ledger *ledger,
                                .holder = options->holder,
                                .worker = options->worker,
                                .limits = options->limits,
+                               .cold = {.offload = options->offload},
                                .wake_fd = -1};
     struct builder b = {.loop = loop, .ledger = ledger, .options = options};
     weft_clock_init(&loop->clock, options->clock != NULL ? options->clock : &weft_clock_system);
@@ -226,6 +238,8 @@ weft_rc weft_loop_init(struct weft_loop *loop, struct weft_ledger *ledger,
         rc = prefault(&b);
     if (rc == 0)
         rc = build_connections(&b);
+    if (rc == 0)
+        rc = build_sender(&b);
     if (rc == 0)
         rc = build_waker(&b);
     if (rc != 0) {
@@ -277,6 +291,7 @@ void weft_loop_fini(struct weft_loop *loop)
         close(loop->wake_fd);
         watch_put(loop, &loop->waker);
     }
+    weft_file_sender_fini(&loop->sender);
     weft_slots_fini(&loop->slots);
     weft_chunks_fini(&loop->chunks);
     weft_pool_fini(&loop->watches);

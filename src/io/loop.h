@@ -10,9 +10,12 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "io/buf.h"
+#include "io/cold.h"
 #include "io/conn.h"
 #include "io/engine.h"
+#include "io/file_send.h"
 #include "io/listener.h"
+#include "io/post.h"
 #include "io/reclaim.h"
 #include "io/task.h"
 #include "io/timer.h"
@@ -43,16 +46,12 @@ struct weft_loop_options {
     uint32_t timer_precision_ms;
     struct weft_slot_limits slot_limits;
     const struct weft_protocol *protocol;
-    bool prefault;                         /* every page that is not elastic is touched at start */
-    uint32_t reclaim_window_ms;            /* io/reclaim.h; 0: nothing is handed back */
+    enum weft_file_way file_way;  /* how bytes of files leave */
+    struct weft_offload *offload; /* borrowed: fetches what is not in memory; NULL: nobody does */
+    bool prefault;                /* every page that is not elastic is touched at start */
+    uint32_t reclaim_window_ms;   /* io/reclaim.h; 0: nothing is handed back */
     const struct weft_clock_source *clock; /* NULL: the real one */
     const struct weft_limits *limits;      /* borrowed: the process's; NULL: none */
-};
-
-/* Work for a loop from another thread: intrusive, the caller's until run. */
-struct weft_post {
-    struct weft_post *next;
-    void (*run)(struct weft_post *post);
 };
 
 /* A descriptor that a task or a component waits for; intrusive, told once. */
@@ -85,7 +84,9 @@ struct weft_loop {
     struct weft_reclaim reclaim;
     const struct weft_limits *limits; /* borrowed; may be NULL */
     size_t installs_max, installs;    /* descriptors for connections without one: at most, now */
-    struct weft_pool watches;         /* struct weft_watch *, by token */
+    struct weft_file_sender sender;
+    struct weft_cold cold;
+    struct weft_pool watches; /* struct weft_watch *, by token */
     _Atomic(struct weft_post *) posts;
     struct weft_watch waker;
     int wake_fd;

@@ -340,6 +340,14 @@ static bool same_listener(const struct weft_config *config)
            strcmp(config->host, config->admin_host) == 0;
 }
 
+/* What may stand behind "charset=" without quotes (RFC 9110 5.6.2). */
+static bool is_charset(const char *text_z)
+{
+    static const char good[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.:+";
+    return text_z[strspn(text_z, good)] == 0;
+}
+
 static bool is_directory(const char *path_z)
 {
     struct stat st;
@@ -360,6 +368,8 @@ weft_rc weft_config_check(const struct weft_config *config, struct weft_config_e
         rule(config, WEFT_PARAM_admin_port, "is the port of the public listener too", errors);
     if (config->root[0] && !is_directory(config->root))
         rule(config, WEFT_PARAM_root, "is not a directory that can be reached", errors);
+    if (!is_charset(config->files_charset))
+        rule(config, WEFT_PARAM_files_charset, "is not the name of a charset", errors);
     weft_config_mounts_check(config, errors);
     weft_allocator_check(config, errors);
     return errors->error_count > errors_before ? WEFT_ECONFIG : 0;

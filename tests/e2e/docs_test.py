@@ -186,7 +186,7 @@ class Docs(unittest.TestCase):
     def check_answers(self, binary, name, command):
         # The environment for programs that do not look at their arguments.
         env = {'WEFT_PORT': '0', 'WEFT_ADMIN_PORT': '0', 'WEFT_ENGINE': weft.ENGINE}
-        with weft.Server(env=env, binary=binary, command=command) as server:
+        with weft.Server(env=env, binary=binary, command=command, preexec=lambda: os.chdir(ROOT)) as server:
             self.assertEqual(server.engine_now(), weft.ENGINE)
             for block in self.of_kind('asks'):
                 if block.name == name:

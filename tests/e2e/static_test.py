@@ -441,6 +441,9 @@ class Settings(unittest.TestCase):
                 self.assertIn(line, err)
         for flag in ('--static', '--static=/x/', '--static=x=/tmp', '--static=/x/=', '--static=/x/=/nowhere'):
             self.assertEqual(weft.run('check', flag)[0], 2, flag)
+        code, _, err = weft.run('check', '--files-charset', 'utf-8; x')
+        self.assertEqual(code, 2)
+        self.assertIn('is not the name of a charset', err)
         for url in ('/{x}/', '/a*', '/:b', '/user/{id:u64}'):
             code, _, err = weft.run('plan', '--static=%s=/tmp' % url)
             self.assertEqual(code, 2, url)

@@ -407,6 +407,40 @@ class Siblings(Mounted):
         self.check('/pub/missing.js', 404, Accept_Encoding='gzip')
 
 
+class CodedOnTheWay(Mounted):
+    """Where nothing compressed lies beside it: compress.codings. Its tag is weak then, for its bytes may
+    differ from one time to the next; a range is one of the plain file."""
+
+    @classmethod
+    def setUpClass(cls):
+        write('big.js', b'let x = 1;' * 1000)
+        write('own.js', b'let y = 1;' * 1000, older_s=2000)
+        write('own.js.gz', b'own gzip bytes', older_s=1000)
+        cls.server = weft.Server('-c', os.path.join(BASE, 'weft.yaml'), '--compress-codings', 'gzip')
+
+    def test_beside_comes_first(self):
+        answer = self.check('/pub/own.js', 200, Accept_Encoding='gzip')
+        self.assertEqual((answer.body, answer.all('Vary')), (b'own gzip bytes', ['Accept-Encoding']))
+
+    def test_coded(self):
+        plain = self.check('/pub/big.js', 200)
+        etag = plain.get('ETag')
+        for _ in range(3):  # from its descriptor, and from memory
+            coded = self.check('/pub/big.js', 200, Accept_Encoding='gzip')
+            self.assertEqual(gzip.decompress(coded.body), plain.body)
+            self.assertEqual((coded.get('ETag'), coded.all('Vary')), ('W/' + etag, ['Accept-Encoding']))
+        self.check('/pub/big.js', 304, Accept_Encoding='gzip', If_None_Match='W/' + etag)
+        part = self.check('/pub/big.js', 206, Accept_Encoding='gzip', Range='bytes=0-9')
+        self.assertEqual((part.body, part.get('Content-Encoding')), (b'let x = 1;', None))
+        self.check('/pub/big.js', 200, Accept_Encoding='gzip', Range='bytes=0-9', If_Range='W/' + etag)
+        parts = self.check('/pub/big.js', 206, Accept_Encoding='gzip', Range='bytes=0-9,5000-6999')
+        self.assertIsNone(parts.get('Content-Encoding'))
+
+    def test_a_listing_is_coded_too(self):
+        listing = self.check('/pub/many/', 200, Accept_Encoding='gzip')
+        self.assertIn(b'There is more', gzip.decompress(listing.body))
+
+
 class Settings(unittest.TestCase):
     def test_types(self):
         with weft.Server('-c', os.path.join(BASE, 'weft.yaml'), '--files-charset', '') as server:

@@ -393,7 +393,8 @@ static weft_rc queue_body(struct weft_h1 *h)
         h->conn.file_offset = rq->file_offset;
         h->conn.file_left = rq->body.len;
         rq->borrowed = true;
-    } else if (rq->body.len <= WEFT_MIN(weft_h1_block_room(h), weft_h1_limits_of(h)->inline_body_bytes) &&
+    } else if (rq->body.len <=
+                   WEFT_MIN(weft_h1_block_room(h), weft_h1_limits_of(h)->inline_body_bytes) &&
                h->extra_count == 0) {
         if (rq->body.len > 0)
             weft_h1_put(h, rq->body);

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """run.py - all figures of the bench, or some, as tables and one JSON; `./dev bench` calls it.
 
-usage: run.py [limit|idle|heap|footprint|admin|route|memory|all]... [--weft build/weft] [--json FILE]
+usage: run.py [limit|idle|heap|footprint|admin|route|memory|bodies|all]... [--weft build/weft] [--json FILE]
               [--quick] and the options of the parts (limit.py --help ...)
 
-`memory` is a group: alloc, burst, history, million, limit64, soak, stress; each is a name too. Without
-a name everything but that group, which takes an hour; `all` is both, but for million: 10 GB.
+`memory` and `bodies` are groups (MEMORY and BODIES below); each of their parts is a name too. Without a
+name everything but these, which take an hour and half of one; `all` is everything, but for million: 10 GB.
 """
 import argparse
 import os
@@ -49,9 +49,10 @@ def run_route():
         return lib.read_json(out) if os.path.exists(out) else None
 
 
-# The parts of `memory`. One that is not among PARTS is a script of its own.
+# The parts of the groups. One that is not among PARTS is a script of its own.
 MEMORY = ("alloc", "burst", "history", "million", "limit64", "soak", "stress")
-MEMORY_SECONDS = 3600  # for each such script
+BODIES = ("files", "crowd", "csv", "json", "cache", "subscribers")
+SCRIPT_SECONDS = 3600  # for each such script
 
 
 def run_script(part, args):
@@ -66,7 +67,7 @@ def run_script(part, args):
         out = os.path.join(folder, part + ".json")
         sys.stdout.flush()
         done = subprocess.run([sys.executable, path, "--weft", args.weft, "--json", out],
-                              timeout=MEMORY_SECONDS, check=False)
+                              timeout=SCRIPT_SECONDS, check=False)
         if done.returncode != 0:
             raise lib.BenchError(f"{part}.py ended with {done.returncode}")
         return lib.read_json(out) if os.path.exists(out) else None
@@ -80,13 +81,14 @@ def run_part(part, args):
 
 def chosen_parts(names, parser):
     """The parts that the words on the command line stand for, each once."""
-    usual = [part for part in PARTS if part not in MEMORY] + ["route"]
-    memory = list(MEMORY)
-    groups = {"all": usual + [part for part in memory if part not in BY_NAME_ONLY], "memory": memory}
+    groups = {"memory": list(MEMORY), "bodies": list(BODIES)}
+    usual = [part for part in PARTS if part not in MEMORY + BODIES] + ["route"]
+    known = usual + groups["memory"] + groups["bodies"]
+    groups["all"] = [part for part in known if part not in BY_NAME_ONLY]
     found = []
     for name in names or usual:
-        if name not in usual and name not in MEMORY and name not in groups:
-            parser.error(f"no part {name}: {', '.join([*usual, *MEMORY, *groups])}")
+        if name not in known and name not in groups:
+            parser.error(f"no part {name}: {', '.join([*known, *groups])}")
         found += groups.get(name, [name])
     return list(dict.fromkeys(found))
 
@@ -94,7 +96,7 @@ def chosen_parts(names, parser):
 def parse():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("parts", nargs="*", metavar="part",
-                        help=f"{', '.join(dict.fromkeys([*PARTS, *MEMORY]))}, route, memory, all")
+                        help=f"{', '.join(dict.fromkeys([*PARTS, *MEMORY, *BODIES]))}, route, memory, bodies, all")
     default = os.path.join(lib.HERE, "..", "build", "weft")
     parser.add_argument("--weft", default=os.path.abspath(default), help="the weft binary")
     parser.add_argument("--json", help="write all figures there")

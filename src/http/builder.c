@@ -49,6 +49,7 @@ static bool move(weft_builder *builder, size_t room)
         return false;
     memcpy(memory, builder->start, used);
     builder->rq->copied += used;
+    builder->rq->body_copied += used;
     builder->start = memory;
     builder->at = memory + used;
     builder->end = memory + room;

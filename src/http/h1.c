@@ -80,6 +80,8 @@ static const struct weft_exchange_ops h1_exchange = {
 
 static void finish_request(struct weft_h1 *h)
 {
+    h->rq.body_copied += h->conn.copied;
+    h->conn.copied = 0;
     weft_req_finish(&h->rq);
     h->requesting = h->answered = h->keeping = false;
     if (h->head_buf != WEFT_BUF_NONE) {

@@ -398,6 +398,7 @@ static weft_rc queue_body(struct weft_h1 *h)
                h->extra_count == 0) {
         if (rq->body.len > 0)
             weft_h1_put(h, rq->body);
+        rq->body_copied += rq->body.len;
     } else {
         h->extra[h->extra_count++] = (struct iovec){(void *)(uintptr_t)rq->body.ptr, rq->body.len};
         rq->borrowed = true;

@@ -33,6 +33,7 @@ void weft_req_init(weft_req *rq, const struct weft_exchange_ops *exchange,
     rq->waited = false;
     rq->body_held = 0;
     rq->copied = rq->held_peak = 0;
+    rq->body_copied = 0;
     rq->pool_slots = 1;
     weft_arena_init(&rq->arena, &service->loop->chunks, 0);
     rq->defers = NULL;
@@ -507,7 +508,9 @@ weft_rc weft_reply_copy_at(weft_req *rq, int status, weft_str type, weft_str bod
     weft_str copy = weft_dup_at(rq, body, site);
     if (copy.ptr == NULL && body.len > 0)
         return WEFT_ENOMEM;
-    return weft_reply(rq, status, type, copy);
+    WEFT_TRY(weft_reply(rq, status, type, copy));
+    rq->body_copied += body.len;
+    return 0;
 }
 
 weft_rc weft_reply_give(weft_req *rq, int status, weft_str type, weft_str body,
@@ -734,6 +737,7 @@ weft_rc weft_write(weft_req *rq, weft_str bytes)
         size_t n = WEFT_MIN(room, bytes.len);
         memcpy(to, bytes.ptr, n);
         rq->copied += n;
+        rq->body_copied += n;
         sink(rq)->commit(rq, n);
         bytes.ptr += n;
         bytes.len -= n;

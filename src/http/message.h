@@ -130,6 +130,7 @@ struct weft_req {
     bool waited;
     uint32_t body_held; /* bytes of the piece of its body that the handler looks at */
     size_t copied;      /* bytes that Weft copied for it, for the receipt */
+    uint64_t body_copied; /* of them, of the answer's body, for its route */
     size_t held_peak;   /* most bytes of chunks */
     uint32_t
         pool_slots; /* taken for it: object, chunks, blocks, buffers kept, stack it waited on */

@@ -89,6 +89,10 @@ void weft_req_release(weft_req *rq)
     if (rq->body_held > 0)
         weft_req_hold_piece(rq, 0);
     weft_usage_add(&rq->usage->slots, rq->pool_slots);
+    if (rq->head.method != WEFT_HEAD)
+        weft_usage_add(&rq->usage->answer_bytes, weft_answered_bytes(rq));
+    if (rq->body_copied > 0)
+        weft_usage_add(&rq->usage->copied_bytes, rq->body_copied);
     if (rq->site_count > 0)
         drop_sites(rq);
     if (rq->arena.chunk != NULL) {

@@ -24,9 +24,12 @@ struct weft_usage_held {
 
 struct weft_route_usage {
     _Alignas(64) _Atomic uint64_t requests;
-    _Atomic uint64_t allocs;      /* calls for arena memory that were answered */
-    _Atomic uint64_t alloc_bytes; /* that they asked for */
-    _Atomic uint64_t body_bytes;  /* of request bodies that handlers read */
+    _Atomic uint64_t allocs;       /* calls for arena memory that were answered */
+    _Atomic uint64_t alloc_bytes;  /* that they asked for */
+    _Atomic uint64_t body_bytes;   /* of request bodies that handlers read */
+    _Atomic uint64_t answer_bytes; /* of bodies that they were answered with */
+    _Atomic uint64_t copied_bytes; /* of those, moved from one place of user memory to another: a
+                                      byte that was moved twice counts twice */
     _Atomic uint64_t waits;
     _Atomic uint64_t slots;       /* of pools, taken by its requests: objects, chunks, blocks .. */
     struct weft_usage_held arena; /* chunks */

@@ -349,6 +349,14 @@ static uint64_t route_alloc_bytes(const struct weft_top_row *row)
 {
     return row->alloc_bytes;
 }
+static uint64_t route_answer_bytes(const struct weft_top_row *row)
+{
+    return row->answer_bytes;
+}
+static uint64_t route_copied_bytes(const struct weft_top_row *row)
+{
+    return row->copied_bytes;
+}
 static uint64_t route_arena(const struct weft_top_row *row)
 {
     return row->arena.now;
@@ -367,6 +375,11 @@ static const struct route_column {
     {"requests_total", "counter", "requests of the route", route_requests},
     {"allocs_total", "counter", "times that they were given arena memory", route_allocs},
     {"alloc_bytes_total", "counter", "bytes that they asked for", route_alloc_bytes},
+    {"answer_bytes_total", "counter", "bytes of bodies that they were answered with",
+     route_answer_bytes},
+    {"copied_bytes_total", "counter",
+     "bytes of those bodies copied in user memory: over answer_bytes_total, copies per byte",
+     route_copied_bytes},
     {"arena_bytes", "gauge", "bytes of chunks that they hold now", route_arena},
     {"stack_bytes", "gauge", "bytes of stack under those that wait now", route_stacks},
 };

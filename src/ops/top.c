@@ -20,6 +20,8 @@ static void add_route(struct weft_top_row *row, const struct weft_route_usage *u
     row->allocs += value(&usage->allocs);
     row->alloc_bytes += value(&usage->alloc_bytes);
     row->body_bytes += value(&usage->body_bytes);
+    row->answer_bytes += value(&usage->answer_bytes);
+    row->copied_bytes += value(&usage->copied_bytes);
     row->waits += value(&usage->waits);
     row->slots += value(&usage->slots);
     add_held(&row->arena, &usage->arena);
@@ -119,9 +121,11 @@ static void json_route(struct weft_text *t, const struct weft_top_source *source
     route_name(t, source, row->id);
     weft_text_add(t,
                   "\",\"requests\":%llu,\"allocs\":%llu,\"alloc_bytes\":%llu,\"body_bytes\":%llu,"
-                  "\"waits\":%llu,\"pool_slots\":%llu",
+                  "\"answer_bytes\":%llu,\"copied_bytes\":%llu,\"waits\":%llu,"
+                  "\"pool_slots\":%llu",
                   (unsigned long long)row->requests, (unsigned long long)row->allocs,
                   (unsigned long long)row->alloc_bytes, (unsigned long long)row->body_bytes,
+                  (unsigned long long)row->answer_bytes, (unsigned long long)row->copied_bytes,
                   (unsigned long long)row->waits, (unsigned long long)row->slots);
     json_held(t, "arena", &row->arena);
     json_held(t, "stack", &row->stack);

@@ -26,7 +26,7 @@ struct weft_top_source {
 /* A route or a place, all workers together; peaks are sums of the workers' peaks. */
 struct weft_top_row {
     uint32_t id; /* row of the routes, or id of a place */
-    uint64_t requests, allocs, alloc_bytes, body_bytes, waits, slots;
+    uint64_t requests, allocs, alloc_bytes, body_bytes, waits, slots, answer_bytes, copied_bytes;
     struct weft_top_held {
         size_t now, peak;
     } arena, stack, body, heap; /* of a place: arena.now only */

@@ -1,24 +1,11 @@
-/* compress.c - see compress.h. First what is to be done with an answer, then the bytes. */
+/* compress.c - see compress.h: which answers are coded, and what their heads say of it. The bytes:
+ * compress_body.c. */
 #include "serve/compress.h"
 #include "http/params.h"
 #include "http/service.h"
-#include <errno.h>
-#include <sys/uio.h>
+#include "serve/compress_priv.h"
 
-#define SMALL_BYTES_MAX ((size_t)32 << 10)  /* of a body that is coded at once, into the arena */
-#define ROOM_MIN        16                  /* less is not worth a call: zlib would repeat itself */
-#define YIELD_BYTES     ((size_t)256 << 10) /* some milliseconds of work, then it is others' turn */
-#define READ_TRIES_MAX  1000
-
-static struct weft_compress *compress_of(const weft_req *rq)
-{
-    return WEFT_CONTAINER_OF(rq->service->filter, struct weft_compress, filter);
-}
-
-static struct weft_coder_slot *slot_of(const weft_req *rq)
-{
-    return &compress_of(rq)->pool.slots[rq->coder - 1];
-}
+#define SMALL_BYTES_MAX ((size_t)64 << 10) /* of a body that is coded at once */
 
 /* ---- types and lists ---- */
 
@@ -196,13 +183,14 @@ static void answer_unchanged(weft_req *rq)
 /* size     of the body; UINT64_MAX: not known */
 static bool may_be_coded(const weft_req *rq, uint64_t size)
 {
-    const struct weft_compress_options *options = &compress_of(rq)->options;
+    const struct weft_compress_options *options = &weft_compress_of(rq)->options;
     bool bodiless = rq->status == 204 || rq->status == 205 || rq->status == 304;
     if (bodiless || rq->status == 206 || rq->uncoded || size < options->body_bytes_min)
         return false;
     if (rq->body_kind == WEFT_BODY_FILE && size > options->file_bytes_max)
         return false;
-    if (rq->body_kind == WEFT_BODY_STREAM && rq->body.len != WEFT_LENGTH_UNKNOWN)
+    bool pieces = rq->body_kind == WEFT_BODY_STREAM || rq->body_kind == WEFT_BODY_SOURCE;
+    if (pieces && rq->body.len != WEFT_LENGTH_UNKNOWN)
         return false; /* its head tells its length */
     return weft_compress_type(rq->type) && field_of(rq, WEFT_S("content-range")) == NULL &&
            !any_field_has(rq, WEFT_S("cache-control"), WEFT_S("no-transform"));
@@ -227,21 +215,13 @@ static bool take(weft_req *rq, enum weft_coding coding, uint64_t size)
 {
     if (rq->head.method == WEFT_HEAD)
         return true;
-    uint32_t index = weft_coder_pool_take(&compress_of(rq)->pool, coding, size);
+    uint32_t index = weft_coder_pool_take(&weft_compress_of(rq)->pool, coding, size);
     if (index == WEFT_CODER_NONE) {
         weft_loop_count(rq->loop, WEFT_COUNTER_COMPRESS_FULL);
         return false;
     }
     rq->coder = (uint8_t)(index + 1);
     return true;
-}
-
-static void drop(weft_req *rq)
-{
-    if (rq->coder == 0)
-        return;
-    weft_coder_pool_put(&compress_of(rq)->pool, rq->coder - 1u);
-    rq->coder = 0;
 }
 
 struct choice {
@@ -259,7 +239,7 @@ static struct choice choose(weft_req *rq, uint64_t size)
     weft_codings_of(&codings, rq);
     uint32_t there = WEFT_CODING_BIT(WEFT_CODING_IDENTITY);
     if (may_be_coded(rq, size) && set_vary(rq) == 0)
-        there |= compress_of(rq)->options.codings;
+        there |= weft_compress_of(rq)->options.codings;
     choice.must =
         may_be_refused(rq, size) && weft_codings_weight(&codings, WEFT_CODING_IDENTITY) == 0;
     choice.coding = weft_codings_choose(&codings, there);
@@ -274,7 +254,7 @@ static bool apply(weft_req *rq, enum weft_coding coding, uint64_t size)
     if (!take(rq, coding, size))
         return false;
     if (set_coded(rq, coding) != 0) {
-        drop(rq);
+        weft_compress_drop(rq);
         return false;
     }
     weft_loop_count(rq->loop, WEFT_COUNTER_COMPRESSED);
@@ -303,186 +283,6 @@ static weft_rc stream_begins(weft_req *rq)
     return WEFT_EFULL;
 }
 
-/* ---- bytes ---- */
-
-static weft_rc run(weft_req *rq, enum weft_coder_op op, struct weft_coder_io *io)
-{
-    struct weft_coder_io before = *io;
-    weft_rc rc = weft_coder_pool_run(&compress_of(rq)->pool, rq->coder - 1u, op, io);
-    weft_count_add(rq->loop->counters, WEFT_COUNTER_COMPRESS_IN, before.in_len - io->in_len);
-    weft_count_add(rq->loop->counters, WEFT_COUNTER_COMPRESS_OUT, before.out_room - io->out_room);
-    if (rc < 0)
-        weft_loop_count(rq->loop, WEFT_COUNTER_COMPRESS_FAILED);
-    return rc;
-}
-
-/* Bytes through the coder, into the protocol's room. */
-static weft_rc push(weft_req *rq, enum weft_coder_op op, weft_str bytes)
-{
-    struct weft_coder_io io = {.in = bytes.ptr, .in_len = bytes.len};
-    weft_rc rc = WEFT_NEXT;
-    while (rc == WEFT_NEXT) {
-        size_t room = 0;
-        WEFT_TRY(rq->exchange->room(rq, ROOM_MIN, &io.out, &room));
-        io.out_room = room;
-        rc = run(rq, op, &io);
-        rq->exchange->commit(rq, room - io.out_room);
-    }
-    return rc;
-}
-
-/* What waits in the stage, and more behind it. */
-static weft_rc push_staged(weft_req *rq, enum weft_coder_op op, weft_str more)
-{
-    struct weft_coder_slot *slot = slot_of(rq);
-    weft_str staged = weft_str_make(slot->stage, slot->staged);
-    slot->dirty = op == WEFT_CODER_MORE && (slot->dirty || staged.len + more.len > 0);
-    slot->staged = 0;
-    if (more.len > 0 && staged.len > 0)
-        WEFT_TRY(push(rq, WEFT_CODER_MORE, staged));
-    return push(rq, op, more.len > 0 ? more : staged);
-}
-
-static weft_rc sink_room(weft_req *rq, size_t min, char **out, size_t *out_room)
-{
-    struct weft_coder_slot *slot = slot_of(rq);
-    if (min > WEFT_CODER_STAGE_BYTES)
-        return WEFT_ELIMIT;
-    if (WEFT_CODER_STAGE_BYTES - slot->staged < min)
-        WEFT_TRY(push_staged(rq, WEFT_CODER_MORE, (weft_str){0}));
-    *out = slot->stage + slot->staged;
-    *out_room = WEFT_CODER_STAGE_BYTES - slot->staged;
-    return 0;
-}
-
-static void sink_commit(weft_req *rq, size_t bytes)
-{
-    slot_of(rq)->staged += (uint32_t)bytes;
-}
-
-static weft_rc sink_write(weft_req *rq, weft_str bytes)
-{
-    return push_staged(rq, WEFT_CODER_MORE, bytes);
-}
-
-/* All that was written can be read by the client when it gets what is queued then. */
-static weft_rc bring_out(weft_req *rq)
-{
-    const struct weft_coder_slot *slot = slot_of(rq);
-    if (slot->staged == 0 && !slot->dirty)
-        return 0;
-    return push_staged(rq, WEFT_CODER_FLUSH, (weft_str){0});
-}
-
-static weft_rc sink_flush(weft_req *rq)
-{
-    WEFT_TRY(bring_out(rq));
-    return rq->exchange->flush(rq);
-}
-
-static weft_rc sink_pause(weft_req *rq)
-{
-    WEFT_TRY(bring_out(rq));
-    return rq->exchange->pause(rq);
-}
-
-static weft_rc sink_end(weft_req *rq)
-{
-    WEFT_TRY(push_staged(rq, WEFT_CODER_FINISH, (weft_str){0}));
-    drop(rq);
-    return rq->exchange->end(rq);
-}
-
-/* ---- files ---- */
-
-struct reading {
-    int fd;
-    uint64_t offset;
-    char *to;
-    size_t len;
-    int flags;
-    ssize_t got; /* or -errno */
-};
-
-static void read_piece(void *arg)
-{
-    struct reading *r = arg;
-    struct iovec to = {r->to, r->len};
-    r->got = preadv2(r->fd, &to, 1, (off_t)r->offset, r->flags);
-    if (r->got < 0)
-        r->got = -errno;
-}
-
-/* What the page cache does not have is read by the offload pool. When that is full there is no
- * going back, part of the answer has left: it is asked again. */
-static weft_rc read_cold(weft_req *rq, struct reading *r)
-{
-    weft_rc rc = WEFT_EFULL;
-    r->flags = 0;
-    for (int i = 0; rc == WEFT_EFULL && i < READ_TRIES_MAX; i++) {
-        rc = weft_offload(rq, read_piece, r);
-        if (rc == WEFT_EFULL)
-            WEFT_TRY(weft_sleep_ms(rq, 1));
-    }
-    return rc;
-}
-
-static weft_rc read_some(weft_req *rq, struct reading *r)
-{
-    r->flags = RWF_NOWAIT;
-    read_piece(r);
-    if (r->got == -EAGAIN || r->got == -EOPNOTSUPP || r->got == -EINTR)
-        WEFT_TRY(read_cold(rq, r));
-    if (r->got < 0)
-        return (weft_rc)r->got;
-    return r->got == 0 ? WEFT_EEOF : 0; /* it was cut: the client must be able to tell */
-}
-
-/* After so many bytes the others have their turn; with no stack to wait on it just goes on. */
-static weft_rc yield(weft_req *rq, size_t *worked, size_t bytes)
-{
-    *worked += bytes;
-    if (*worked < YIELD_BYTES)
-        return 0;
-    *worked = 0;
-    weft_rc rc = weft_sleep_ms(rq, 0);
-    return rc == WEFT_EFULL ? 0 : rc;
-}
-
-static weft_rc sink_write_file(weft_req *rq, int fd, uint64_t offset, uint64_t len)
-{
-    struct weft_coder_slot *slot = slot_of(rq);
-    size_t worked = 0;
-    while (len > 0) {
-        struct reading reading = {.fd = fd, .offset = offset};
-        WEFT_TRY(sink_room(rq, 1, &reading.to, &reading.len));
-        reading.len = (size_t)WEFT_MIN(len, (uint64_t)reading.len);
-        WEFT_TRY(read_some(rq, &reading));
-        size_t got = (size_t)reading.got;
-        /* A wait has brought out what was staged before it. */
-        if (reading.to != slot->stage + slot->staged)
-            memmove(slot->stage + slot->staged, reading.to, got);
-        sink_commit(rq, got);
-        rq->copied += got;
-        offset += got;
-        len -= got;
-        WEFT_TRY(yield(rq, &worked, got));
-    }
-    return 0;
-}
-
-static weft_rc write_all(weft_req *rq, weft_str bytes)
-{
-    size_t worked = 0;
-    while (bytes.len > 0) {
-        size_t n = WEFT_MIN(bytes.len, WEFT_CODER_STAGE_BYTES);
-        WEFT_TRY(push_staged(rq, WEFT_CODER_MORE, weft_str_make(bytes.ptr, n)));
-        bytes = weft_str_make(bytes.ptr + n, bytes.len - n);
-        WEFT_TRY(yield(rq, &worked, n));
-    }
-    return 0;
-}
-
 /* ---- whole answers ---- */
 
 enum small {
@@ -496,10 +296,10 @@ static enum small code_small(weft_req *rq, enum weft_coding coding)
 {
     if (!take(rq, coding, rq->body.len))
         return SMALL_LEAVE;
-    char *stage = slot_of(rq)->stage;
+    char *stage = weft_compress_slot(rq)->stage;
     struct weft_coder_io io = {rq->body.ptr, rq->body.len, stage, WEFT_CODER_STAGE_BYTES};
-    weft_rc rc = run(rq, WEFT_CODER_FINISH, &io);
-    drop(rq); /* its stage stays as it is until another one takes it */
+    weft_rc rc = weft_compress_run(rq, WEFT_CODER_FINISH, &io);
+    weft_compress_drop(rq); /* its stage stays as it is until another one takes it */
     if (rc != 0)
         return rc == WEFT_NEXT ? SMALL_LARGE : SMALL_LEAVE;
     size_t len = WEFT_CODER_STAGE_BYTES - io.out_room;
@@ -535,47 +335,57 @@ static weft_rc code_large(weft_req *rq, enum weft_coding coding, bool *out_done)
         return 0;
     }
     if (rq->coder != 0 && kind == WEFT_BODY_FILE)
-        WEFT_TRY(sink_write_file(rq, rq->file, rq->file_offset, body.len));
+        WEFT_TRY(weft_compress_write_file(rq, rq->file, rq->file_offset, body.len));
     else if (rq->coder != 0)
-        WEFT_TRY(write_all(rq, body));
+        WEFT_TRY(weft_compress_write(rq, body));
     return weft_end(rq);
 }
 
-static weft_rc answered_whole(weft_req *rq)
+/* Pulled through the coder. false: as it was. */
+static bool code_source(weft_req *rq, enum weft_coding coding)
 {
-    bool whole = rq->body_kind == WEFT_BODY_MEMORY || rq->body_kind == WEFT_BODY_FILE;
-    if (whole && rq->status == 304)
-        answer_unchanged(rq);
-    if (!whole || rq->body.len == 0 || rq->status == 304)
-        return 0;
-    struct choice choice = choose(rq, rq->body.len);
-    if (choice.coding == WEFT_CODING_NONE)
-        refuse(rq);
-    if (choice.coding == WEFT_CODING_NONE || choice.coding == WEFT_CODING_IDENTITY)
-        return 0;
+    if (!apply(rq, coding, UINT64_MAX))
+        return false;
+    weft_rc rc = rq->coder != 0 ? weft_compress_wrap(rq) : 0;
+    if (rc != 0) { /* its head says already that it is coded */
+        weft_req_unanswer(rq);
+        weft_req_fail(rq, rc);
+    }
+    return true;
+}
+
+static weft_rc code(weft_req *rq, struct choice choice)
+{
+    bool done = false, source = rq->body_kind == WEFT_BODY_SOURCE;
     bool small = rq->body_kind == WEFT_BODY_MEMORY && rq->body.len <= SMALL_BYTES_MAX &&
                  rq->head.method != WEFT_HEAD && !choice.must;
     enum small result = small ? code_small(rq, choice.coding) : SMALL_LARGE;
-    bool done = result != SMALL_LARGE;
-    if (!done)
+    if (source)
+        done = code_source(rq, choice.coding);
+    else if (result == SMALL_LARGE)
         WEFT_TRY(code_large(rq, choice.coding, &done));
     if (!done && choice.must)
         refuse_for_now(rq);
     return 0;
 }
 
-/* ---- life ---- */
+static weft_rc answered_whole(weft_req *rq)
+{
+    bool ours = rq->body_kind == WEFT_BODY_MEMORY || rq->body_kind == WEFT_BODY_FILE ||
+                rq->body_kind == WEFT_BODY_SOURCE;
+    if (ours && rq->status == 304)
+        answer_unchanged(rq);
+    if (!ours || rq->body.len == 0 || rq->status == 304)
+        return 0;
+    struct choice choice = choose(rq, rq->body.len);
+    if (choice.coding == WEFT_CODING_NONE)
+        refuse(rq);
+    if (choice.coding == WEFT_CODING_NONE || choice.coding == WEFT_CODING_IDENTITY)
+        return 0;
+    return code(rq, choice);
+}
 
-static const struct weft_exchange_ops sink = {
-    .name_z = "coder",
-    .room = sink_room,
-    .commit = sink_commit,
-    .write = sink_write,
-    .write_file = sink_write_file,
-    .flush = sink_flush,
-    .end = sink_end,
-    .pause = sink_pause,
-};
+/* ---- life ---- */
 
 size_t weft_compress_bytes(const struct weft_compress_options *options)
 {
@@ -589,7 +399,8 @@ weft_rc weft_compress_init(struct weft_compress *compress, struct weft_loop *loo
     WEFT_TRY(weft_coder_pool_init(&compress->pool, loop, account, options->codings, options->effort,
                                   options->coders, options->window_ms));
     compress->options = *options;
-    compress->filter = (struct weft_filter){&sink, stream_begins, answered_whole, drop};
+    compress->filter = (struct weft_filter){&weft_compress_sink, stream_begins, answered_whole,
+                                            weft_compress_drop};
     return 0;
 }
 

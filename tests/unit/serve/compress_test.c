@@ -22,6 +22,12 @@ static const char *fields[4][2];
 static int status = 200;
 static bool has_file;
 
+static void make_text(void)
+{
+    for (size_t i = 0; i < TEXT_BYTES; i++)
+        text[i] = "warp and weft, "[(i * i / 7 + i) % 15];
+}
+
 static weft_rc set_fields(weft_req *rq)
 {
     for (size_t i = 0; i < WEFT_COUNT_OF(fields) && fields[i][0] != NULL; i++)
@@ -82,6 +88,46 @@ static weft_rc secret(weft_req *rq)
     return whole(rq);
 }
 
+/* A source: pieces of 1..., and nothing for a while in the middle of it. */
+static struct {
+    size_t at, left;
+    bool rested, closed;
+} spring;
+
+static weft_rc spring_pull(void *arg, char *to, size_t room, size_t *out_len)
+{
+    (void)arg;
+    size_t n = WEFT_MIN(WEFT_MIN(room, (size_t)7777), spring.left);
+    if (!spring.rested && spring.at >= 3500) {
+        spring.rested = true;
+        return (weft_rc)-EAGAIN;
+    }
+    if (!spring.rested)
+        n = WEFT_MIN(n, (size_t)500);
+    for (size_t i = 0; i < n; i++)
+        to[i] = text[(spring.at + i) % TEXT_BYTES];
+    spring.at += n;
+    spring.left -= n;
+    *out_len = n;
+    return 0;
+}
+
+static void spring_close(void *arg)
+{
+    (void)arg;
+    spring.closed = true;
+}
+
+static weft_rc source(weft_req *rq)
+{
+    static const weft_source_ops ops =
+        WEFT_SOURCE(.pull = spring_pull, .close = spring_close, .again_ms = 50);
+    memset(&spring, 0, sizeof(spring));
+    spring.left = body_len;
+    WEFT_TRY(set_fields(rq));
+    return weft_source(rq, 200, weft_str_z(type_z), WEFT_UNSIZED, &ops, NULL);
+}
+
 static weft_rc failing(weft_req *rq)
 {
     WEFT_TRY(weft_begin(rq, 200, weft_str_z(type_z)));
@@ -93,7 +139,7 @@ static const struct seam_route routes[] = {
     {"GET", "/whole", whole, 0, 0, {0}, {0}},   {"GET", "/file", file, 0, 0, {0}, {0}},
     {"GET", "/stream", stream, 0, 0, {0}, {0}}, {"GET", "/sized", sized, 0, 0, {0}, {0}},
     {"GET", "/secret", secret, 0, 0, {0}, {0}}, {"POST", "/whole", whole, 0, 0, {0}, {0}},
-    {"GET", "/fail", failing, 0, 0, {0}, {0}},
+    {"GET", "/fail", failing, 0, 0, {0}, {0}},  {"GET", "/source", source, 0, 0, {0}, {0}},
 };
 
 static void open_with(uint32_t coders)
@@ -162,20 +208,24 @@ static size_t read_body(void)
     return (size_t)(stop - at);
 }
 
+static void assert_decodes(enum weft_coding coding, const char *from, size_t len)
+{
+    struct decoder d;
+    decoder_init(&d, coding);
+    assert_int_equal(decode(&d, body, read_body(), plain, sizeof(plain)), len);
+    assert_true(d.ended);
+    assert_memory_equal(plain, from, len);
+    decoder_fini(&d);
+}
+
 static void assert_coded(enum weft_coding coding, const char *from, size_t len)
 {
     char line[64];
     snprintf(line, sizeof(line), "\r\nContent-Encoding: %s\r\n", weft_coding_name(coding).ptr);
     assert_true(output_has(line));
     assert_int_equal(output_count("Vary: Accept-Encoding\r\n"), 1);
-    struct decoder d;
-    decoder_init(&d, coding);
-    size_t coded = read_body();
-    assert_true(coded < len);
-    assert_int_equal(decode(&d, body, coded, plain, sizeof(plain)), len);
-    assert_true(d.ended);
-    assert_memory_equal(plain, from, len);
-    decoder_fini(&d);
+    assert_true(read_body() < len);
+    assert_decodes(coding, from, len);
 }
 
 static void assert_plain(size_t len)
@@ -251,16 +301,67 @@ static void streams(void **state)
     close_all();
 }
 
+/* Time goes on until the source is closed. */
+static void let_it_flow(void)
+{
+    for (int i = 0; i < 100 && !spring.closed; i++)
+        pass_ms(50);
+    assert_true(spring.closed);
+}
+
+static void sources(void **state)
+{
+    (void)state;
+    open_with(2);
+    for (enum weft_coding c = WEFT_CODING_GZIP; c < WEFT_CODING_COUNT; c++) {
+        static const size_t lens[] = {0, 1, 5000, TEXT_BYTES};
+        for (size_t i = 0; i < WEFT_COUNT_OF(lens); i++) {
+            body_len = lens[i];
+            ask("GET /source", names[c]);
+            let_it_flow();
+            assert_decodes(c, text, lens[i]);
+        }
+        ask("HEAD /source", names[c]);
+        assert_true(output_has("\r\nContent-Encoding: "));
+        let_it_flow();
+    }
+    close_all();
+}
+
+/* Bytes that all but vanish: some come out all the same, or it would be taken for the end. */
+static void a_source_of_much_that_shrinks(void **state)
+{
+    (void)state;
+    open_with(1);
+    memset(text, 0, sizeof(text));
+    for (enum weft_coding c = WEFT_CODING_GZIP; c < WEFT_CODING_COUNT; c++) {
+        body_len = (size_t)5 << 20;
+        ask("GET /source", names[c]);
+        let_it_flow();
+        struct decoder d;
+        decoder_init(&d, c);
+        static char large[(6 << 20)];
+        assert_int_equal(decode(&d, body, read_body(), large, sizeof(large)), body_len);
+        assert_true(d.ended);
+        decoder_fini(&d);
+    }
+    make_text();
+    close_all();
+}
+
 /* What was written before a flush, or a wait, can be read before the stream goes on. */
 static void a_flush_reaches_the_client(void **state)
 {
     (void)state;
     open_with(2);
-    for (enum weft_coding c = WEFT_CODING_GZIP; c < WEFT_CODING_COUNT; c++) {
+    for (int i = 0; i < 6; i++) {
+        enum weft_coding c = (enum weft_coding)(WEFT_CODING_GZIP + i / 2);
+        body_len = 5000;
         wire_open();
-        feed_text("GET /stream HTTP/1.1\r\nHost: x\r\n");
+        feed_text(i % 2 ? "GET /stream HTTP/1.1\r\nHost: x\r\n"
+                        : "GET /source HTTP/1.1\r\nHost: x\r\n");
         feed_text(names[c]);
-        feed_text("\r\n"); /* it sleeps now, 3500 bytes on */
+        feed_text("\r\n"); /* it rests now, 3500 bytes on */
         struct decoder d;
         decoder_init(&d, c);
         const char *at = strstr(seam.wire.out, "\r\n\r\n") + 4;
@@ -277,6 +378,8 @@ static void a_flush_reaches_the_client(void **state)
         assert_memory_equal(plain, text, 3500);
         decoder_fini(&d);
         sleep_it_out();
+        if (i % 2 == 0)
+            let_it_flow();
     }
     close_all();
 }
@@ -471,13 +574,14 @@ static void lists_of_codings(void **state)
 
 int main(void)
 {
-    for (size_t i = 0; i < TEXT_BYTES; i++)
-        text[i] = "warp and weft, "[(i * i / 7 + i) % 15];
+    make_text();
     has_file = open_text();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(whole_bodies),
         cmocka_unit_test(files),
         cmocka_unit_test(streams),
+        cmocka_unit_test(sources),
+        cmocka_unit_test(a_source_of_much_that_shrinks),
         cmocka_unit_test(a_flush_reaches_the_client),
         cmocka_unit_test(what_is_left_alone),
         cmocka_unit_test(validators_become_weak),

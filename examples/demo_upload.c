@@ -116,5 +116,6 @@ void weft_demo_upload(weft_app *app)
     weft_get(app, "/upload", page);
     weft_route(app, "POST", "/form", form,
                WEFT_ROUTE_OPTS(.body = 16 << 10, .body_length = true, .memory = 128 << 10));
-    weft_route(app, "POST", "/upload", upload, WEFT_ROUTE_OPTS(.body_unlimited = true));
+    weft_route(app, "POST", "/upload", upload,
+               WEFT_ROUTE_OPTS(.body_unlimited = true, .memory = 96 << 10));
 }

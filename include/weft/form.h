@@ -83,7 +83,8 @@ WEFT_CHECK weft_rc weft_part_read(weft_multipart *form, weft_str *out);
 WEFT_CHECK weft_rc weft_part_text(weft_multipart *form, size_t bytes_max, weft_str *out);
 
 /** Write what is left of a part to a descriptor, piece by piece from where it was received. Where
- *  the file cannot take it without waiting, a thread of the offload pool does. Waits.
+ *  the file system cannot say whether it would wait (ext4), up to 60 KiB are gathered in the arena,
+ *  as the route's cap allows, and a thread of the offload pool writes them. Waits (rule 7).
  *  fd         a regular file, written at its offset; stays yours
  *  bytes_max  beyond: WEFT_ELIMIT (413); what was written stays written
  *  out_bytes  written on success

@@ -11,6 +11,7 @@ struct weft_multipart {
     bool in_part;
     bool begun; /* weft_part_next() was called */
     bool done;
+    struct weft_saver saver;
     struct weft_multipart_parser parser;
 };
 
@@ -126,6 +127,7 @@ weft_rc weft_part_text(weft_multipart *form, size_t bytes_max, weft_str *out)
 weft_rc weft_part_write(weft_multipart *form, int fd, uint64_t bytes_max, uint64_t *out_bytes)
 {
     uint64_t written = 0;
+    weft_saver_begin(&form->saver, form->rq, fd);
     for (;;) {
         weft_str piece = {0};
         WEFT_TRY(weft_part_read(form, &piece));
@@ -133,9 +135,10 @@ weft_rc weft_part_write(weft_multipart *form, int fd, uint64_t bytes_max, uint64
             break;
         if (piece.len > bytes_max - written)
             return WEFT_ELIMIT;
-        WEFT_TRY(weft_save(form->rq, fd, piece));
+        WEFT_TRY(weft_saver_add(&form->saver, piece));
         written += piece.len;
     }
+    WEFT_TRY(weft_saver_end(&form->saver));
     *out_bytes = written;
     return 0;
 }

@@ -43,19 +43,74 @@ static void write_rest(void *arg)
     writing->rc = write_some(writing, 0);
 }
 
-weft_rc weft_save(weft_req *rq, int fd, weft_str bytes)
+static weft_rc write_by_thread(struct weft_saver *saver, weft_str bytes)
 {
-    struct writing writing = {.fd = fd, .bytes = bytes};
-    weft_rc rc = write_some(&writing, RWF_NOWAIT);
-    if (rc != (weft_rc)-EAGAIN && rc != (weft_rc)-EOPNOTSUPP && rc != (weft_rc)-EINVAL)
-        return rc;
-    WEFT_TRY(weft_offload(rq, write_rest, &writing));
+    struct writing writing = {.fd = saver->fd, .bytes = bytes};
+    WEFT_TRY(weft_offload(saver->rq, write_rest, &writing));
     return writing.rc;
+}
+
+/* As large as the route's cap allows; it may allow nothing. */
+static void take_buffer(struct weft_saver *saver)
+{
+    static const size_t rooms[] = {WEFT_SAVE_BYTES, WEFT_SAVE_BYTES / 4};
+    for (size_t i = 0; i < WEFT_COUNT_OF(rooms) && saver->buffer == NULL; i++) {
+        saver->buffer = weft_req_try_alloc(saver->rq, rooms[i], WEFT_ALLOC_SITE());
+        saver->room = rooms[i];
+    }
+}
+
+void weft_saver_begin(struct weft_saver *saver, weft_req *rq, int fd)
+{
+    saver->rq = rq;
+    saver->fd = fd;
+    saver->len = 0;
+    saver->gathers = false;
+}
+
+weft_rc weft_saver_end(struct weft_saver *saver)
+{
+    size_t len = saver->len;
+    saver->len = 0;
+    return len > 0 ? write_by_thread(saver, weft_str_make(saver->buffer, len)) : 0;
+}
+
+static weft_rc gather(struct weft_saver *saver, weft_str bytes)
+{
+    if (saver->buffer == NULL)
+        take_buffer(saver);
+    if (saver->buffer == NULL)
+        return write_by_thread(saver, bytes);
+    while (bytes.len > 0) {
+        size_t n = WEFT_MIN(bytes.len, saver->room - saver->len);
+        memcpy(saver->buffer + saver->len, bytes.ptr, n);
+        saver->rq->copied += n;
+        saver->len += n;
+        bytes.ptr += n;
+        bytes.len -= n;
+        if (saver->len == saver->room)
+            WEFT_TRY(weft_saver_end(saver));
+    }
+    return 0;
+}
+
+weft_rc weft_saver_add(struct weft_saver *saver, weft_str bytes)
+{
+    struct writing writing = {.fd = saver->fd, .bytes = bytes};
+    if (!saver->gathers) {
+        weft_rc rc = write_some(&writing, RWF_NOWAIT);
+        if (rc != (weft_rc)-EAGAIN && rc != (weft_rc)-EOPNOTSUPP)
+            return rc;
+        saver->gathers = true;
+    }
+    return gather(saver, writing.bytes);
 }
 
 weft_rc weft_body_write(weft_req *rq, int fd, uint64_t bytes_max, uint64_t *out_bytes)
 {
+    struct weft_saver saver = {0};
     uint64_t written = 0;
+    weft_saver_begin(&saver, rq, fd);
     for (;;) {
         weft_str piece = {0};
         WEFT_TRY(weft_read_body(rq, &piece));
@@ -63,9 +118,10 @@ weft_rc weft_body_write(weft_req *rq, int fd, uint64_t bytes_max, uint64_t *out_
             break;
         if (piece.len > bytes_max - written)
             return WEFT_ELIMIT;
-        WEFT_TRY(weft_save(rq, fd, piece));
+        WEFT_TRY(weft_saver_add(&saver, piece));
         written += piece.len;
     }
+    WEFT_TRY(weft_saver_end(&saver));
     *out_bytes = written;
     return 0;
 }

@@ -3,7 +3,7 @@
  *
  * Lifetime: a reader: until the request ends. Pieces: until the next call.
  * Threads:  the request's worker; what the page cache does not have is read by the offload pool.
- * Memory:   the buffer, in the arena (rule 4).
+ * Memory:   the buffer: yours, or in the arena (rule 4).
  */
 #ifndef WEFT_READER_H
 #define WEFT_READER_H
@@ -20,11 +20,12 @@ typedef struct weft_reader weft_reader; /* opaque; in the arena */
 /** Open the regular file at path below the setting `root`. Waits where its name is not cached (rule
  *  7).
  *  path          decoded; leading slashes are dropped; below 4 KiB. Borrowed for the call
- *  buffer_bytes  longest piece; a power of two less 1 KiB wastes nothing of the arena
+ *  buffer        yours, for as long as the reader is used; NULL: in the arena
+ *  buffer_bytes  longest piece, > 0; in the arena 3, 15 or 60 KiB fill a chunk
  *  returns       0; WEFT_ENOTFOUND (404): nothing there, no regular file, or no root; -EACCES
  * (403): may not be read, or leaves the root; WEFT_EFULL, WEFT_ENOMEM, WEFT_ECANCELED,
  *                WEFT_EDEADLINE */
-WEFT_CHECK weft_rc weft_reader_open(weft_req *rq, weft_str path, size_t buffer_bytes,
+WEFT_CHECK weft_rc weft_reader_open(weft_req *rq, weft_str path, char *buffer, size_t buffer_bytes,
                                     weft_reader **out);
 
 /** Bytes that it had when it was opened: what is read in the end. */

@@ -14,10 +14,11 @@ struct weft_reader {
     size_t room;
     size_t kept; /* bytes of an unfinished line, from `next` on */
     char *next;
-    char buffer[];
+    char *buffer;
 };
 
-weft_rc weft_reader_open(weft_req *rq, weft_str path, size_t buffer_bytes, weft_reader **out)
+weft_rc weft_reader_open(weft_req *rq, weft_str path, char *buffer, size_t buffer_bytes,
+                         weft_reader **out)
 {
     const struct weft_open_file *file = NULL;
     int root_fd = rq->service->site->root_fd;
@@ -28,11 +29,15 @@ weft_rc weft_reader_open(weft_req *rq, weft_str path, size_t buffer_bytes, weft_
         return WEFT_ENOTFOUND;
     if (rc != 0)
         return rc;
-    size_t room = WEFT_MAX(buffer_bytes, (size_t)1);
-    weft_reader *reader = weft_alloc(rq, sizeof(*reader) + room);
+    weft_assert(buffer_bytes > 0);
+    weft_reader *reader = weft_alloc(rq, sizeof(*reader));
     if (reader == NULL)
         return WEFT_ENOMEM;
-    *reader = (weft_reader){.rq = rq, .file = file, .room = room};
+    if (buffer == NULL)
+        buffer = weft_alloc(rq, buffer_bytes);
+    if (buffer == NULL)
+        return WEFT_ENOMEM;
+    *reader = (weft_reader){.rq = rq, .file = file, .room = buffer_bytes, .buffer = buffer};
     *out = reader;
     return 0;
 }

@@ -233,6 +233,47 @@ static void bytes_have_a_limit(void **state)
     weft_pmem_close(&store);
 }
 
+/* A full store goes on when its oldest go: the newest are there, also for the next process. */
+static void the_oldest_make_room(void **state)
+{
+    struct place *place = *state;
+    struct weft_pmem store;
+    char key[16];
+    uint32_t removed = 0;
+    static char value[600];
+    memset(value, 'v', sizeof(value));
+    open_good(place, &store);
+    assert_int_equal(weft_pmem_drop_oldest(&store, 5, &removed), 0);
+    assert_int_equal(removed, 0);
+    int i = 0, drops = 0;
+    for (; i < 2000; i++) {
+        (void)snprintf(key, sizeof(key), "%04d", i);
+        weft_str text = weft_str_make(value, sizeof(value));
+        weft_rc rc = weft_pmem_put(&store, weft_str_z(key), text, 0, 0);
+        if (rc == 0)
+            continue;
+        assert_int_equal(rc, WEFT_EFULL);
+        uint32_t before = store.record_count;
+        assert_int_equal(weft_pmem_drop_oldest(&store, 10, &removed), 0);
+        assert_int_equal(removed, 10);
+        assert_int_equal(store.record_count, before - 10);
+        drops++;
+        i--;
+    }
+    assert_in_range(drops, 100, 250);
+    weft_pmem_close(&store);
+    open_good(place, &store);
+    assert_true(store.record_count > 50);
+    for (i = 1960; i < 2000; i++) {
+        (void)snprintf(key, sizeof(key), "%04d", i);
+        struct weft_pmem_record found;
+        assert_true(weft_pmem_get(&store, weft_str_z(key), 0, &found));
+    }
+    assert_int_equal(weft_pmem_drop_oldest(&store, UINT32_MAX, &removed), 0);
+    assert_int_equal(store.record_count, 0);
+    weft_pmem_close(&store);
+}
+
 static void the_index_costs_what_the_sum_says(void **state)
 {
     struct place *place = *state;
@@ -460,6 +501,7 @@ int main(void)
         IN_PLACE(each_record_is_told_once),
         IN_PLACE(records_have_a_limit),
         IN_PLACE(bytes_have_a_limit),
+        IN_PLACE(the_oldest_make_room),
         IN_PLACE(the_index_costs_what_the_sum_says),
         IN_PLACE(no_flipped_bit_shows_a_wrong_record),
         IN_PLACE(another_file_is_left_alone),

@@ -247,6 +247,21 @@ static void an_old_value_does_not_outlive_a_new_one(void **state)
     close_store();
 }
 
+/* One insertion drops so many, however long it is; the next goes on. */
+static void evictions_have_a_limit(void **state)
+{
+    (void)state;
+    open_store(WEFT_CACHE_LRU, 4000, 2000 * 64);
+    for (uint64_t i = 1000; i < 3000; i++)
+        assert_int_equal(put(i, 1, FOREVER, 0), 0);
+    assert_int_equal(store.count, 2000);
+    assert_int_equal(put(1, 100000, FOREVER, 0), WEFT_EFULL);
+    assert_int_equal(store.count, 2000 - WEFT_CACHE_EVICTIONS_MAX);
+    assert_int_equal(put(1, 100000, FOREVER, 0), 0);
+    assert_true(has(1, 0));
+    close_store();
+}
+
 static void limits_out_of_range(void **state)
 {
     (void)state;
@@ -272,6 +287,7 @@ int main(void)
         cmocka_unit_test(time_ends_them),
         cmocka_unit_test(borrowers_keep_what_they_have),
         cmocka_unit_test(an_old_value_does_not_outlive_a_new_one),
+        cmocka_unit_test(evictions_have_a_limit),
         cmocka_unit_test(limits_out_of_range),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

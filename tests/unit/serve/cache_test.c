@@ -400,6 +400,30 @@ static void what_has_no_place_is_made_each_time(void **state)
     assert_int_equal(counted(WEFT_COUNTER_CACHE_ALONE), 2);
 }
 
+static void so_many_are_made_under_everybodys_eyes(void **state)
+{
+    (void)state;
+    static const char names[WEFT_CACHE_FLIGHTS_MAX][1];
+    struct weft_cache_flights *flights = &plain.parts->parts[0].flights;
+    struct weft_cache_flight *all[WEFT_CACHE_FLIGHTS_MAX];
+    for (uint64_t i = 0; i < WEFT_CACHE_FLIGHTS_MAX; i++) {
+        all[i] = weft_cache_flight_begin(flights, i, weft_str_make(names[i], 1));
+        assert_non_null(all[i]);
+    }
+    assert_null(weft_cache_flight_begin(flights, 0, WEFT_S("one more")));
+    get(1, "/reply/plain/a");
+    get(2, "/reply/plain/a");
+    sleep_it_out();
+    collect();
+    assert_int_equal(fills, 2); /* each for itself */
+    assert_true(answers[1].ended && answers[2].ended);
+    assert_int_equal(counted(WEFT_COUNTER_CACHE_ALONE), 2);
+    for (uint64_t i = 0; i < WEFT_CACHE_FLIGHTS_MAX; i++)
+        assert_null(weft_cache_flight_land(flights, all[i], 0));
+    (void)ask("/reply/plain/b");
+    assert_int_equal(counted(WEFT_COUNTER_CACHE_ALONE), 2);
+}
+
 static void a_value_is_set_seen_and_forgotten(void **state)
 {
     (void)state;
@@ -563,6 +587,7 @@ int main(void)
         CASE(who_waits_may_leave),
         CASE(time_by_a_function),
         CASE(what_has_no_place_is_made_each_time),
+        CASE(so_many_are_made_under_everybodys_eyes),
         CASE(a_value_is_set_seen_and_forgotten),
         CASE(a_change_overtakes_who_makes_it),
         CASE(values_are_borrowed_until_the_end),

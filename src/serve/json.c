@@ -28,12 +28,11 @@ WEFT_COLD static bool make_room(struct weft_json *json, size_t bytes)
     return false;
 }
 
-static void put(struct weft_json *json, const char *text, size_t len)
+/* What does not fit is put in parts, as room is made. */
+WEFT_COLD static void put_in_parts(struct weft_json *json, const char *text, size_t len)
 {
-    if (len == 0)
-        return;
-    while (WEFT_UNLIKELY((size_t)(json->end - json->at) < len)) {
-        if (!make_room(json, len))
+    while (len > 0) {
+        if ((size_t)(json->end - json->at) < len && !make_room(json, len))
             return;
         size_t part = WEFT_MIN((size_t)(json->end - json->at), len);
         memcpy(json->at, text, part);
@@ -41,7 +40,17 @@ static void put(struct weft_json *json, const char *text, size_t len)
         text += part;
         len -= part;
     }
-    memcpy(json->at, text, len);
+}
+
+/* A loop in here would keep the compiler from making a store of a byte's copy. */
+static inline void put(struct weft_json *json, const char *text, size_t len)
+{
+    if (WEFT_UNLIKELY((size_t)(json->end - json->at) < len)) {
+        put_in_parts(json, text, len);
+        return;
+    }
+    if (len > 0) /* text may be NULL */
+        memcpy(json->at, text, len);
     json->at += len;
 }
 

@@ -58,6 +58,15 @@ static struct weft_app_mount *add_mount(weft_app *app, weft_str pattern)
     return at;
 }
 
+/* It stands in every head, and is not looked at again there. */
+static bool is_header_value(weft_str text)
+{
+    for (size_t i = 0; i < text.len; i++)
+        if ((unsigned char)text.ptr[i] < 0x20 || text.ptr[i] == 0x7f)
+            return false;
+    return true;
+}
+
 /* Its rules, maybe in the place of others. */
 static void set_rules(weft_app *app, struct weft_app_mount *at, const char *directory_z,
                       const weft_static_opts *opts)
@@ -67,6 +76,9 @@ static void set_rules(weft_app *app, struct weft_app_mount *at, const char *dire
     mount->directory = weft_str_z(weft_app_keep_z(app, directory_z));
     mount->index = kept(app, opts->index_z != NULL ? opts->index_z : "index.html");
     mount->rules.cache_control = kept(app, cache_control_z);
+    if (!is_header_value(mount->rules.cache_control))
+        weft_app_mistake(app, "mount %.*s: .cache_control_z holds control bytes",
+                         (int)mount->url.len, mount->url.ptr);
     mount->rules.precompressed = opts->precompressed;
     mount->hidden = opts->hidden;
     mount->listing = opts->listing;
@@ -88,7 +100,7 @@ void weft_static(weft_app *app, const char *url_z, const char *directory_z,
     }
     weft_str pattern = pattern_of(app, url_z);
     if (pattern.len == 0) {
-        weft_app_mistake(app, "mount %s: a path without parameters is due, /x/", url_z);
+        weft_app_mistake(app, "a mount: a path without parameters is due, /x/, not %s", url_z);
         return;
     }
     struct weft_app_mount *at = mount_at(app, weft_str_make(pattern.ptr, pattern.len - 1));

@@ -648,6 +648,11 @@ weft_rc weft_set_header(weft_req *rq, weft_str name, weft_str value)
 weft_rc weft_req_add_field(weft_req *rq, weft_str name, weft_str value)
 {
     WEFT_TRY(check_field(name, value));
+    return weft_req_put_field(rq, name, value);
+}
+
+weft_rc weft_req_put_field(weft_req *rq, weft_str name, weft_str value)
+{
     if (rq->out_count == WEFT_OUT_FIELDS_MAX)
         return WEFT_EFULL;
     if (rq->out_count == WEFT_OUT_FIELDS_INLINE) {

@@ -232,6 +232,9 @@ static inline bool weft_req_answered(const weft_req *rq)
 /** As weft_set_header(), also once a stream was begun and before its head is queued. */
 WEFT_CHECK weft_rc weft_req_add_field(weft_req *rq, weft_str name, weft_str value);
 
+/** The same for a name and a value of our own making, which are known to be good. */
+WEFT_CHECK weft_rc weft_req_put_field(weft_req *rq, weft_str name, weft_str value);
+
 /** May this request leave its stack now, and soon again? Tells the protocol, which lets queued
  *  answers leave.
  *  returns  0; WEFT_EFULL, or why it is canceled */

@@ -4,6 +4,7 @@
 #include "base/fmt.h"
 #include "base/str.h"
 #include "http/coding.h"
+#include "http/message.h"
 #include "http/service.h"
 #include "serve/byteranges.h"
 #include "serve/conditional.h"
@@ -130,8 +131,8 @@ static weft_rc set_validators(weft_req *rq, const struct choice *choice)
         return WEFT_ENOMEM;
     weft_http_date(date, modified_s(rq, choice->file));
     WEFT_TRY(
-        weft_set_header(rq, WEFT_S("Last-Modified"), weft_str_make(date, WEFT_HTTP_DATE_BYTES)));
-    return weft_set_header(rq, WEFT_S("ETag"), choice->etag);
+        weft_req_put_field(rq, WEFT_S("Last-Modified"), weft_str_make(date, WEFT_HTTP_DATE_BYTES)));
+    return weft_req_put_field(rq, WEFT_S("ETag"), choice->etag);
 }
 
 /* What 200, 206 and 304 say alike (15.4.5). */
@@ -140,9 +141,9 @@ static weft_rc set_headers(weft_req *rq, const struct choice *choice,
 {
     WEFT_TRY(set_validators(rq, choice));
     if (rules->cache_control.len > 0)
-        WEFT_TRY(weft_set_header(rq, WEFT_S("Cache-Control"), rules->cache_control));
+        WEFT_TRY(weft_req_put_field(rq, WEFT_S("Cache-Control"), rules->cache_control));
     if (choice->varies)
-        WEFT_TRY(weft_set_header(rq, WEFT_S("Vary"), WEFT_S("Accept-Encoding")));
+        WEFT_TRY(weft_req_put_field(rq, WEFT_S("Vary"), WEFT_S("Accept-Encoding")));
     return 0;
 }
 
@@ -151,8 +152,9 @@ static weft_rc set_body_headers(weft_req *rq, const struct choice *choice,
 {
     WEFT_TRY(set_headers(rq, choice, rules));
     if (choice->coding != WEFT_CODING_IDENTITY)
-        WEFT_TRY(weft_set_header(rq, WEFT_S("Content-Encoding"), weft_coding_name(choice->coding)));
-    return weft_set_header(rq, WEFT_S("Accept-Ranges"), WEFT_S("bytes"));
+        WEFT_TRY(
+            weft_req_put_field(rq, WEFT_S("Content-Encoding"), weft_coding_name(choice->coding)));
+    return weft_req_put_field(rq, WEFT_S("Accept-Ranges"), WEFT_S("bytes"));
 }
 
 static weft_rc reply_range(weft_req *rq, const struct choice *choice, struct weft_range range)
@@ -162,7 +164,7 @@ static weft_rc reply_range(weft_req *rq, const struct choice *choice, struct wef
                                  (unsigned long long)choice->file->size);
     if (value.ptr == NULL)
         return WEFT_ENOMEM;
-    WEFT_TRY(weft_set_header(rq, WEFT_S("Content-Range"), value));
+    WEFT_TRY(weft_req_put_field(rq, WEFT_S("Content-Range"), value));
     return weft_open_file_reply(rq, 206, choice->type, choice->file, range.first, range.len);
 }
 
@@ -172,7 +174,7 @@ static weft_rc reply_no_range(weft_req *rq, const struct choice *choice)
     weft_str value = weft_format(rq, "bytes */%llu", (unsigned long long)choice->file->size);
     if (value.ptr == NULL)
         return WEFT_ENOMEM;
-    WEFT_TRY(weft_set_header(rq, WEFT_S("Content-Range"), value));
+    WEFT_TRY(weft_req_put_field(rq, WEFT_S("Content-Range"), value));
     return weft_text(rq, 416, WEFT_S("Range Not Satisfiable"));
 }
 

@@ -45,6 +45,8 @@ MISTAKES = {
     'static:\n  - url: /x/\n    directory: /tmp\n    index: [1]\n': ':4: static: a list where a list of mounts',
     'static:\n  - {url: /x/, directory: /tmp}\n  - {url: /x, directory: /tmp}\n': ':3: static: /x is mounted twice',
     'static:\n' + ''.join('  - {url: /x%d/, directory: /tmp}\n' % i for i in range(17)): 'more than 16 mounts',
+    'static:\n' + ''.join('  - {url: /x%d/, directory: /tmp%s}\n' % (i, '/' * 1000) for i in range(5)):
+        'or 4096 bytes of their texts',
 }
 
 

@@ -8,7 +8,6 @@
 #include "http/h1.h"
 #include "http/h1_priv.h"
 #include "http/receipt.h"
-#include <errno.h>
 #include "http/status.h"
 
 #define HEAD_BYTES_FIXED 320 /* prefix, length, connection: everything of ours in a head */
@@ -515,9 +514,9 @@ bool weft_h1_pull(struct weft_h1 *h)
     weft_h1_close_chunk(h);
     if (rc == 0 && rq->ended)
         source_ended(h);
-    else if (rc < 0 && rc != (weft_rc)-EAGAIN)
+    else if (rc < 0 && rc != WEFT_EAGAIN)
         source_breaks(h);
-    h->source_rests = rc == (weft_rc)-EAGAIN;
+    h->source_rests = rc == WEFT_EAGAIN;
     return true;
 }
 

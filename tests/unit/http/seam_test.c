@@ -82,7 +82,7 @@ static weft_rc next_line(void *arg, char *to, size_t room, size_t *out_len)
         return lines->count == 601 ? WEFT_EEOF : 0;
     if (lines->pauses && lines->at % 200 == 199 && !lines->asked) {
         lines->asked = true;
-        return (weft_rc)-EAGAIN;
+        return WEFT_EAGAIN;
     }
     lines->asked = false;
     char line[32];

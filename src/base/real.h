@@ -25,4 +25,9 @@ size_t weft_f64_to_text(char *to, double value);
  *  cost     some 20 ns; a few microseconds at most, but for the walk over its digits */
 WEFT_CHECK weft_rc weft_f64_from_text(weft_str text, double *out);
 
+/** The same from whole digits and a power of ten, where no rounding is needed but one: digits below
+ *  2^53, e -22..22. Most numbers that people write are such.
+ *  returns  false: not such a number, *out untouched */
+WEFT_CHECK bool weft_f64_from_digits(uint64_t digits, int64_t e, double *out);
+
 #endif

@@ -207,21 +207,26 @@ static weft_rc nearest(const struct decimal *d, double *out)
     return compose(mantissa + up, p.e + cut, out);
 }
 
+bool weft_f64_from_digits(uint64_t digits, int64_t e, double *out)
+{
+    const int64_t most = (int64_t)WEFT_COUNT_OF(exact_tens) - 1;
+    if (digits > UINT64_C(1) << MANTISSA_BITS || e > most || e < -most)
+        return false;
+    *out = e < 0 ? (double)digits / exact_tens[-e] : (double)digits * exact_tens[e];
+    return true;
+}
+
 weft_rc weft_f64_from_text(weft_str text, double *out)
 {
     struct decimal d = read_decimal(text);
     double value = 0;
-    bool exact = d.count <= DIGITS_IN_U64 && d.head <= UINT64_C(1) << MANTISSA_BITS;
-    if (WEFT_LIKELY(exact && d.head_e >= 0 && d.head_e < (int64_t)WEFT_COUNT_OF(exact_tens)))
-        value = (double)d.head * exact_tens[d.head_e];
-    else if (exact && d.head_e < 0 && -d.head_e < (int64_t)WEFT_COUNT_OF(exact_tens))
-        value = (double)d.head / exact_tens[-d.head_e];
-    else if (d.count == 0 || d.head_e < -400)
-        value = 0; /* below half of the smallest */
-    else if (d.head_e > 400)
-        return WEFT_ERANGE;
-    else
-        WEFT_TRY(nearest(&d, &value));
+    bool all = d.count <= DIGITS_IN_U64;
+    if (!all || !weft_f64_from_digits(d.head, d.head_e, &value)) {
+        if (d.head_e > 400 && d.count > 0)
+            return WEFT_ERANGE;
+        if (d.head_e >= -400 && d.count > 0)
+            WEFT_TRY(nearest(&d, &value));
+    }
     *out = d.negative ? -value : value;
     return 0;
 }

@@ -6,6 +6,8 @@
 #include "base/str.h"
 #include "serve/json_scan.h"
 
+#define LIST_FIRST 4 /* items that have room before a list is looked through */
+
 /* What WEFT_LIST(type) is, whatever the type. */
 struct list {
     void *at;
@@ -17,11 +19,12 @@ struct level {
     const weft_json_desc *desc;   /* NULL: a list */
     const weft_json_field *field; /* of an object the one that is read, NULL: none; the list */
     char *out;                    /* the struct; the list's items */
-    struct list *list;
-    uint64_t seen; /* of an object a bit per field, of a list the items begun */
-    uint64_t room; /* items of the list */
-    uint32_t next; /* the field that is expected next */
-    bool begun;    /* behind the first member */
+    struct list *list;            /* where its place and count go when it ends */
+    const char *start;            /* of the list */
+    uint64_t seen;                /* of an object a bit per field, of a list the items begun */
+    uint64_t room;                /* of the list, in items */
+    uint32_t next;                /* the field that is expected next */
+    bool begun;                   /* behind the first member */
 };
 
 struct reader {
@@ -221,18 +224,59 @@ static bool read_i64(struct reader *r, const weft_json_field *field, char *to)
     return true;
 }
 
-static bool read_f64(struct reader *r, const weft_json_field *field, char *to)
+/* Digits, a point and digits, without an exponent, few enough to be exact: in one go.
+ *  returns  behind the last digit; NULL: another number, or none */
+static const char *take_short_real(const char *at, const char *end, double *out)
+{
+    bool negative = *at == '-';
+    const char *first = at + negative, *point = NULL;
+    uint64_t digits = 0;
+    at = first;
+    if (end - at > 18)
+        end = at +
+              18; /* what comes so far cannot overflow; if it goes on there, it is no short one */
+    for (; at < end; at++) {
+        unsigned digit = (unsigned)(unsigned char)*at - '0';
+        if (digit <= 9)
+            digits = digits * 10 + digit;
+        else if (*at == '.' && point == NULL)
+            point = at;
+        else
+            break;
+    }
+    bool grammar = at > first && first != point && at - 1 != point &&
+                   (*first != '0' || at - first == 1 || first + 1 == point);
+    if (at == end || (*at | 0x20) == 'e' || *at == '.' || !grammar)
+        return NULL;
+    if (!weft_f64_from_digits(digits, point == NULL ? 0 : -(at - 1 - point), out))
+        return NULL;
+    *out = negative ? -*out : *out;
+    return at;
+}
+
+/* Any number, at its own pace. */
+static bool take_real(struct reader *r, const weft_json_field *field, double *out)
 {
     const char *start = r->scan.at;
-    double value = 0;
     bool whole;
     weft_str text;
     if (*start != '-' && (*start < '0' || *start > '9'))
         return wrong_kind(r, "must be a number");
     if (!weft_json_scan_number(&r->scan, &text, &whole))
         return scan_failed(r);
-    bool fits = weft_f64_from_text(text, &value) == 0;
-    if (!fits || value < field->min.f64 || value > field->max.f64)
+    return weft_f64_from_text(text, out) == 0 || out_of_bounds(r, field, start);
+}
+
+static bool read_f64(struct reader *r, const weft_json_field *field, char *to)
+{
+    const char *start = r->scan.at;
+    double value = 0;
+    const char *behind = take_short_real(start, r->scan.end, &value);
+    if (WEFT_LIKELY(behind != NULL))
+        r->scan.at = behind;
+    else if (!take_real(r, field, &value))
+        return false;
+    if (value < field->min.f64 || value > field->max.f64)
         return out_of_bounds(r, field, start);
     memcpy(to, &value, sizeof(value));
     return true;
@@ -290,30 +334,60 @@ static bool open_object(struct reader *r, const weft_json_desc *desc, char *to)
     return true;
 }
 
-/* Counted before it is read, so that its memory is asked for once. */
+static char *list_memory(struct reader *r, const weft_json_field *field, uint64_t count)
+{
+    char *items = r->memory->alloc(r->memory->arg, (size_t)count * field->item_bytes);
+    if (items == NULL)
+        (void)fail(r, WEFT_ELIMIT, "is too long for the memory of its route"); /* false, always */
+    return items;
+}
+
 static bool open_list(struct reader *r, const weft_json_field *field, char *to)
 {
     if (*r->scan.at != '[')
         return wrong_kind(r, "must be a list");
-    uint64_t count = weft_json_count(&r->scan, field->max.u64);
-    if (count < field->min.u64 || count > field->max.u64)
-        return out_of_bounds(r, field, r->scan.at);
-    char *items = to; /* of an empty one: anything but NULL */
-    if (count > 0)
-        items = r->memory->alloc(r->memory->arg, (size_t)count * field->item_bytes);
-    if (items == NULL)
-        return fail(r, WEFT_ELIMIT, "is too long for the memory of its route");
     struct level *level = open_level(r);
     if (level == NULL)
         return false;
     level->desc = NULL;
     level->field = field;
-    level->out = items;
+    level->out = to; /* of an empty one: anything but NULL */
     level->list = (struct list *)(void *)to;
-    level->list->at = items;
-    level->list->count = 0;
+    level->start = r->scan.at - 1;
     level->seen = 0;
-    level->room = count;
+    level->room = 0;
+    return true;
+}
+
+/* Too few items, or one too many. */
+WEFT_COLD static bool list_out_of_bounds(struct reader *r, struct level *level)
+{
+    level->seen = 0; /* the path is that of the list */
+    return out_of_bounds(r, level->field, level->start);
+}
+
+/* Room for a few items without looking ahead; when they are used up, the others are counted, so
+ * that memory is asked for once more and no further. `at` stands on an item. */
+static bool more_items(struct reader *r, struct level *level)
+{
+    const weft_json_field *field = level->field;
+    uint64_t room = WEFT_MIN(field->max.u64, (uint64_t)LIST_FIRST);
+    if (level->seen == field->max.u64)
+        return list_out_of_bounds(r, level);
+    if (level->seen > 0) {
+        uint64_t left = field->max.u64 - level->seen;
+        uint64_t more = weft_json_count(&r->scan, left);
+        if (more > left)
+            return list_out_of_bounds(r, level);
+        room = level->seen + more;
+    }
+    char *items = list_memory(r, field, room);
+    if (items == NULL)
+        return false;
+    if (level->seen > 0)
+        memcpy(items, level->out, (size_t)level->seen * field->item_bytes);
+    level->out = items;
+    level->room = room;
     return true;
 }
 
@@ -353,11 +427,19 @@ static bool is_name(const weft_json_field *field, weft_str name)
         return false;
     const char *a = field->name_z, *b = name.ptr;
     size_t len = name.len;
-    if (len < 8) {
+    if (len < 4) {
         for (size_t i = 0; i < len; i++)
             if (a[i] != b[i])
                 return false;
         return true;
+    }
+    if (len < 8) { /* two words of four that overlap */
+        uint32_t first_a, first_b, last_a, last_b;
+        memcpy(&first_a, a, 4);
+        memcpy(&first_b, b, 4);
+        memcpy(&last_a, a + len - 4, 4);
+        memcpy(&last_b, b + len - 4, 4);
+        return first_a == first_b && last_a == last_b;
     }
     uint64_t x, y;
     for (size_t i = 0; i + 8 <= len; i += 8) {
@@ -468,26 +550,34 @@ static bool read_members(struct reader *r, struct level *level)
 
 /* ---- lists ---- */
 
+static bool close_list(struct reader *r, struct level *level)
+{
+    if (level->seen < level->field->min.u64)
+        return list_out_of_bounds(r, level);
+    level->list->at = level->out;
+    level->list->count = level->seen;
+    r->scan.at++;
+    r->depth--;
+    return true;
+}
+
+/* Until the list ends, or an item was opened. */
 static bool read_items(struct reader *r, struct level *level)
 {
     const weft_json_field *list = level->field;
     uint32_t depth = r->depth;
     while (r->depth == depth) {
         char c = weft_json_peek(&r->scan);
-        if (c == ']') {
-            r->scan.at++;
-            level->list->count = level->seen;
-            r->depth--;
-            return true;
-        }
+        if (c == ']')
+            return close_list(r, level);
         if (level->seen > 0) {
             if (c != ',')
                 return syntax(r, "a comma or ] is expected");
             r->scan.at++;
             (void)weft_json_peek(&r->scan); /* to the value */
         }
-        if (level->seen == level->room)
-            return syntax(r, "a value is expected"); /* counted otherwise: it is no JSON */
+        if (level->seen == level->room && !more_items(r, level))
+            return false;
         char *to = level->out + level->seen++ * list->item_bytes;
         if (!read_value(r, list->item, to))
             return false;

@@ -154,17 +154,9 @@ static bool string_rest(struct weft_json_scan *scan, char *to, size_t *out_bytes
     return true;
 }
 
-bool weft_json_scan_string(struct weft_json_scan *scan, weft_str *out)
+bool weft_json_scan_string_rest(struct weft_json_scan *scan, const char *start, weft_str *out)
 {
-    const char *start = scan->at + 1;
-    size_t run = weft_json_plain(start, (size_t)(scan->end - start));
-    scan->at = start + run;
-    if (WEFT_LIKELY(scan->at < scan->end && *scan->at == '"')) {
-        *out = weft_str_make(start, run);
-        scan->at++;
-        return true;
-    }
-    size_t more = 0;
+    size_t run = (size_t)(scan->at - start), more = 0;
     if (!string_rest(scan, (char *)(uintptr_t)scan->at, &more))
         return false;
     *out = weft_str_make(start, run + more);
@@ -321,11 +313,12 @@ bool weft_json_skip(struct weft_json_scan *scan, uint32_t levels)
     return true;
 }
 
-/* To the closing quote, or the last byte of a text that has none. */
+/* From a quote to the closing one, or to the last byte of a text that has none. */
 static void pass_string(struct weft_json_scan *look)
 {
     while (look->end - look->at > 1) {
         look->at++;
+        look->at += weft_json_plain(look->at, (size_t)(look->end - look->at - 1));
         if (*look->at == '"')
             return;
         look->at += *look->at == '\\' && look->end - look->at > 1;
@@ -335,9 +328,7 @@ static void pass_string(struct weft_json_scan *look)
 /* Commas on the first level, outside of strings; brackets of either kind are levels. */
 uint64_t weft_json_count(const struct weft_json_scan *scan, uint64_t most)
 {
-    struct weft_json_scan look = {.at = scan->at + 1, .end = scan->end};
-    if (weft_json_peek(&look) == ']')
-        return 0;
+    struct weft_json_scan look = {.at = scan->at, .end = scan->end};
     uint64_t count = 1;
     size_t depth = 1;
     for (; look.at < look.end && depth > 0 && count <= most; look.at++) {

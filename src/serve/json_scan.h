@@ -13,6 +13,7 @@
 
 #include "base/base.h"
 #include "serve/json.h"
+#include "serve/json_text.h"
 
 /** What can be wrong with a text, in words; NULL: nothing. All of them are static. */
 struct weft_json_scan {
@@ -39,8 +40,23 @@ static inline char weft_json_peek(struct weft_json_scan *scan)
 /** Notes the first mistake. returns  false */
 bool weft_json_wrong(struct weft_json_scan *scan, weft_rc rc, const char *error_z);
 
+/** Of a string what is behind its first plain bytes: weft_json_scan_string(). */
+WEFT_CHECK bool weft_json_scan_string_rest(struct weft_json_scan *scan, const char *start,
+                                           weft_str *out);
+
 /** A string, decoded: `at` stands on its quote, and behind the other one afterwards. */
-WEFT_CHECK bool weft_json_scan_string(struct weft_json_scan *scan, weft_str *out);
+WEFT_CHECK static inline bool weft_json_scan_string(struct weft_json_scan *scan, weft_str *out)
+{
+    const char *start = scan->at + 1;
+    size_t run = weft_json_plain(start, (size_t)(scan->end - start));
+    scan->at = start + run;
+    if (WEFT_UNLIKELY(scan->at == scan->end || *scan->at != '"'))
+        return weft_json_scan_string_rest(scan, start, out);
+    scan->at++;
+    out->ptr = start;
+    out->len = run;
+    return true;
+}
 
 /** A number by the grammar: its text.
  *  out_whole  whether it has neither point nor exponent */
@@ -53,8 +69,8 @@ WEFT_CHECK bool weft_json_scan_word(struct weft_json_scan *scan, weft_str word);
  *  levels   so many within each other at most, 0..32 */
 WEFT_CHECK bool weft_json_skip(struct weft_json_scan *scan, uint32_t levels);
 
-/** How many items the list has at whose bracket `at` stands, which stays. A guess where the text is
- *  no JSON, or where the items are more than most: then more than most. */
+/** How many items are left of a list whose next one begins at `at`, which stays. A guess where the
+ *  text is no JSON, or where the items are more than most: then more than most. */
 uint64_t weft_json_count(const struct weft_json_scan *scan, uint64_t most);
 
 #endif

@@ -195,8 +195,8 @@ static void every_kind_of_field(void **state)
     assert_int_equal(user.rows.at[0].at[1], -2);
     assert_int_equal(user.rows.at[1].at[0], 999);
     assert_int_equal(user.rows.at[2].at[2], 7);
-    /* lists and nothing else, each once and just as long as it is, rounded to 16 */
-    assert_int_equal(arena_used, 2 * 16 + 48 + 48 + 16 + 16 + 16);
+    /* lists and nothing else, with room for four items or as many as there may be */
+    assert_int_equal(arena_used, 3 * 16 + 4 * 24 + 4 * 16 + 3 * 16);
 }
 
 static void escapes_are_decoded_where_they_lie(void **state)
@@ -345,11 +345,28 @@ static void long_paths_are_cut(void **state)
 static void a_list_beyond_its_memory_is_too_long(void **state)
 {
     (void)state;
-    arena_room = 32;
+    arena_room = 48;
     assert_int_equal(read_user("{\"tags\":[\"a\",\"b\"],\"name\":\"x\",\"age\":1}"), 0);
     arena_used = 0;
-    assert_int_equal(read_user("{\"tags\":[\"a\",\"b\",\"c\"]}"), WEFT_ELIMIT);
-    expect_error(WEFT_ELIMIT, "tags", "is too long for the memory of its route");
+    assert_int_equal(read_user("{\"rows\":[[1]]}"), WEFT_ELIMIT);
+    expect_error(WEFT_ELIMIT, "rows", "is too long for the memory of its route");
+}
+
+/* Beyond the first items the rest is counted: two pieces of memory, whatever the length. */
+static void long_lists_are_counted(void **state)
+{
+    (void)state;
+    assert_int_equal(read_user("{\"rows\":[[1],[2],[3],[4],[5]],\"name\":\"x\",\"age\":1}"), 0);
+    assert_int_equal(user.rows.count, 5);
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(user.rows.at[i].at[0], i + 1);
+    assert_int_equal(arena_used, 4 * 16 + 5 * 16 + 5 * 16);
+    assert_int_equal(read_user("{\"rows\":[[1],[2],[3],[4],[5],[6]]}"), WEFT_ERANGE);
+    expect_error(WEFT_ERANGE, "rows", "must have 0 to 5 items");
+    assert_int_equal(error.offset, 8);
+    assert_int_equal(read_user("{\"rows\":[[1],[2],[3],[4],[5],]"), WEFT_ERANGE);
+    assert_int_equal(read_user("{\"rows\":[[1],[2],[3],[4],[\"],\\\",[\"]]"), WEFT_ERANGE);
+    expect_error(WEFT_ERANGE, "rows[4][0]", "must be an integer");
 }
 
 static void levels_have_a_limit(void **state)
@@ -386,9 +403,10 @@ static void levels_have_a_limit(void **state)
 static void any_change_is_survived(void **state)
 {
     (void)state;
-    const char *whole = "{\"rows\":[[1,-2],[9]],\"tags\":[\"a\",\"\\u00e4\"],\"old\":[{\"zip\":65,"
-                        "\"city\":\"B\"}],\"height\":1.75e0,\"extra\":{\"x\":[1,\"]\"]},"
-                        "\"name\":\"A\\\\B\",\"age\":3}";
+    const char *whole =
+        "{\"rows\":[[1,-2],[9],[3],[4],[5]],\"tags\":[\"a\",\"\\u00e4\"],\"old\":[{\"zip\":65,"
+        "\"city\":\"B\"}],\"height\":1.75e0,\"extra\":{\"x\":[1,\"]\"]},"
+        "\"name\":\"A\\\\B\",\"age\":3}";
     char json[400];
     for (size_t i = 0; i < strlen(whole); i++) {
         arena_used = 0;
@@ -418,6 +436,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_offset_is_where_it_was_noticed, fresh, over),
         cmocka_unit_test_setup_teardown(long_paths_are_cut, fresh, over),
         cmocka_unit_test_setup_teardown(a_list_beyond_its_memory_is_too_long, fresh, over),
+        cmocka_unit_test_setup_teardown(long_lists_are_counted, fresh, over),
         cmocka_unit_test_setup_teardown(levels_have_a_limit, fresh, over),
         cmocka_unit_test_setup_teardown(any_change_is_survived, fresh, over),
     };

@@ -20,6 +20,7 @@ import footprint
 import heap
 import history
 import idle
+import json_read
 import lib
 import limit
 import limit64
@@ -29,7 +30,8 @@ import million
 
 PARTS = {"alloc": alloc, "limit": limit, "idle": idle, "heap": heap, "footprint": footprint,
          "admin": admin, "burst": burst,
-         "history": history, "limit64": limit64, "stress": stress, "soak": soak, "million": million}
+         "history": history, "limit64": limit64, "stress": stress, "soak": soak, "million": million,
+         "json": json_read}
 BY_NAME_ONLY = {"million"}  # or as one of memory
 QUICK = {"rounds": 3, "alloc_rounds": 3, "ms": 300, "requests": 100000}
 

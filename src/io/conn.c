@@ -190,11 +190,25 @@ static uint32_t limit_of(const struct weft_slots *slots, const struct weft_slot 
     }
 }
 
+/* The loop was held up for longer than a sweep's pace, by a handler or by the machine: what came
+ * meanwhile lies unread in the sockets, and is not the peer's fault. It is read first. */
+static bool put_off(struct weft_loop *loop, const struct weft_timer *timer)
+{
+    struct weft_slots *slots = &loop->slots;
+    bool late = loop->now_ms - timer->at_ms > slots->sweep_ms;
+    slots->sweep_waited = late && !slots->sweep_waited;
+    if (slots->sweep_waited)
+        weft_timer_arm(&loop->wheel, &slots->sweep, loop->now_ms + SWEEP_MS_MIN);
+    return slots->sweep_waited;
+}
+
 static void sweep(struct weft_timer *timer)
 {
     struct weft_slots *slots = WEFT_CONTAINER_OF(timer, struct weft_slots, sweep);
     struct weft_loop *loop = WEFT_CONTAINER_OF(slots, struct weft_loop, slots);
     uint32_t now = now_ds(loop);
+    if (put_off(loop, timer))
+        return;
     for (uint32_t i = 0; (i = weft_slots_next(slots, i)) != WEFT_POOL_NONE; i++) {
         struct weft_slot *slot = &slots->table[i];
         uint32_t limit = limit_of(slots, slot);

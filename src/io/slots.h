@@ -69,6 +69,7 @@ struct weft_slots {
     struct weft_slot_limits limits;
     struct weft_timer sweep;
     uint32_t sweep_ms;
+    bool sweep_waited; /* it came late, and was put off: not a second time */
 };
 
 size_t weft_slots_bytes(size_t count);

@@ -260,6 +260,33 @@ static void the_idle_and_the_silent_are_closed(void **state)
     UNTIL(rig.loop.slots.used == 0);
 }
 
+/* A stall of seconds, many have spoken meanwhile: more than a turn reads. */
+static void who_has_spoken_during_a_stall_is_heard(void **state)
+{
+    (void)state;
+    open_with_clock((struct weft_slot_limits){.fresh_ds = 10});
+    int fds[60];
+    for (int i = 0; i < 60; i++)
+        fds[i] = client_open();
+    UNTIL(rig.loop.slots.used == 60);
+    for (int i = 0; i < 60; i++)
+        client_say(fds[i], "ping");
+    weft_clock_fake_advance(&rig.clock, 5 * (uint64_t)WEFT_NS_PER_S);
+    for (int i = 0; i < 60; i++)
+        assert_true(client_hears(fds[i], "ping"));
+    assert_int_equal(counted(WEFT_COUNTER_TIMEOUTS_HEADER), 0);
+    int silent = client_open();
+    UNTIL(rig.loop.slots.used == 61);
+    weft_clock_fake_advance(&rig.clock, 5 * (uint64_t)WEFT_NS_PER_S);
+    turn_for(3);
+    pass_ms(200); /* put off, but once */
+    assert_int_equal(counted(WEFT_COUNTER_TIMEOUTS_HEADER), 1);
+    for (int i = 0; i < 60; i++)
+        close(fds[i]);
+    close(silent);
+    UNTIL(rig.loop.slots.used == 0);
+}
+
 static void lingering_ends(void **state)
 {
     (void)state;
@@ -362,6 +389,7 @@ int main(void)
         RIG_TEST(without_an_object_a_request_is_told),
         RIG_TEST(without_descriptors_accepting_pauses),
         RIG_TEST(the_idle_and_the_silent_are_closed),
+        RIG_TEST(who_has_spoken_during_a_stall_is_heard),
         RIG_TEST(lingering_ends),
         RIG_TEST(without_limits_nobody_is_closed),
         RIG_TEST(draining_closes_the_idle_and_lets_the_busy_finish),

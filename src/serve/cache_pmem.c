@@ -4,8 +4,9 @@
 #include <time.h>
 #include "base/clock.h"
 
-#define BYTES_PER_RECORD 1024 /* of the file, for the index: smaller ones fill it before the file  \
-                               */
+#define BYTES_PER_RECORD                                                                           \
+    1024 /* of the file, for the index: smaller ones fill it before the file                       \
+          */
 #define ROOM_FIRST ((size_t)1024) /* for a value whose length is not known yet */
 #define READS_MAX  3              /* a value may grow between two looks */
 #define DROPS_MAX  8              /* times that one put makes room */

@@ -173,6 +173,7 @@ static weft_rc keep(const struct want *want, const weft_cache_value *value, uint
     struct weft_cache_entry *entry = NULL;
     WEFT_TRY(reserve(want, packed_bytes(value), &entry));
     pack(want, value, ttl_ms, weft_cache_entry_value(entry));
+    want->rq->copied += value->body.len;
     weft_rc rc = publish(want, entry, ttl_ms);
     if (rc == 0)
         *out = entry;
@@ -221,6 +222,8 @@ static bool take_over(const struct want *want, weft_str packed, weft_cache_value
     struct weft_cache_entry *entry = NULL;
     if (reserve(want, packed.len, &entry) == 0) {
         memcpy(weft_cache_entry_value(entry), packed.ptr, packed.len);
+        want->rq->copied += out->body.len;
+        want->rq->body_copied += out->body.len;
         weft_ignore(publish(want, entry, ttl_ms)); /* not kept: the next one asks behind again */
         weft_cache_part_give_back(want->part, entry);
     }
@@ -307,6 +310,7 @@ static weft_rc make(struct want *want, weft_cache_fill_fn fill, void *arg, weft_
         weft_ignore(keep(want, &value, ttl_ms, &kept)); /* not kept: it is answered all the same */
     land(want, told(rc, fill));
     if (kept != NULL) {
+        want->rq->body_copied += value.body.len; /* on its way in; who finds it needs none */
         rc = put_behind(want, packed_of(kept), ttl_ms);
         weft_cache_part_give_back(want->part, kept);
     }

@@ -8,6 +8,7 @@
 #include "app/config_mounts.h"
 #include "app/params.h"
 #include "app/settings_yaml.h"
+#include "serve/compress.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
@@ -371,6 +372,9 @@ weft_rc weft_config_check(const struct weft_config *config, struct weft_config_e
     if (!is_charset(config->files_charset))
         rule(config, WEFT_PARAM_files_charset, "is not the name of a charset", errors);
     weft_config_mounts_check(config, errors);
+    uint32_t codings;
+    if (weft_compress_codings(weft_str_z(config->compress_codings), &codings) != 0)
+        rule(config, WEFT_PARAM_compress_codings, "is not a list of zstd, br and gzip", errors);
     weft_allocator_check(config, errors);
     return errors->error_count > errors_before ? WEFT_ECONFIG : 0;
 }

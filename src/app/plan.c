@@ -396,8 +396,8 @@ static void worker_options(struct weft_plan *plan, const struct weft_config *con
     plan->admin.elastic_bytes = ADMIN_BYTES;
 }
 
-static weft_rc compress_options(struct weft_plan *plan, const struct weft_config *config,
-                                struct weft_config_errors *errors)
+/* The settings were checked. */
+static weft_rc compress_options(struct weft_plan *plan, const struct weft_config *config)
 {
     plan->compress = (struct weft_compress_options){
         .effort = (enum weft_effort)config->compress_effort,
@@ -406,11 +406,7 @@ static weft_rc compress_options(struct weft_plan *plan, const struct weft_config
         .file_bytes_max = config->compress_file_bytes_max,
         .window_ms = reclaim_window_ms(config),
     };
-    if (weft_compress_codings(weft_str_z(config->compress_codings), &plan->compress.codings) == 0)
-        return 0;
-    weft_config_error(errors, "compress.codings: '%s' is not a list of zstd, br and gzip",
-                      config->compress_codings);
-    return WEFT_ECONFIG;
+    return weft_compress_codings(weft_str_z(config->compress_codings), &plan->compress.codings);
 }
 
 static bool is_default(const struct weft_config *config, enum weft_param_id id)
@@ -563,7 +559,7 @@ weft_rc weft_plan_make(struct weft_plan *plan, const struct weft_config *config,
     if (wants_direct(config, machine, plan->connections_max))
         WEFT_TRY(go_direct(plan, config, machine, errors));
     set_limit(plan, config, machine);
-    WEFT_TRY(compress_options(plan, config, errors));
+    WEFT_TRY(compress_options(plan, config));
     worker_options(plan, config, app);
     file_options(plan, config, machine, app);
     if (plan->workers > machine->cpu_count && plan->worker.direct)

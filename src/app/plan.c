@@ -220,6 +220,8 @@ static uint32_t connections_max(const struct weft_config *config,
     uint64_t files = machine->nofile_hard;
     uint64_t least = WEFT_MIN(files / 2, (uint64_t)FD_RESERVE_MIN);
     uint64_t reserve = WEFT_MIN((uint64_t)FD_RESERVE, WEFT_MAX(files / 4, least));
+    uint64_t redis = weft_shared_cache_wanted(config) ? config->cache_redis_connections : 0;
+    reserve += WEFT_MIN(redis, files / 4);
     return (uint32_t)WEFT_MIN(files - reserve, (uint64_t)16777216);
 }
 

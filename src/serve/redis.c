@@ -297,6 +297,12 @@ static bool broken(weft_rc rc)
     return rc == (weft_rc)-ECONNRESET || rc == (weft_rc)-EPIPE;
 }
 
+static bool is_our_want(weft_rc rc)
+{
+    return rc == WEFT_EFULL || rc == WEFT_ENOMEM || rc == (weft_rc)-EMFILE ||
+           rc == (weft_rc)-ENFILE || rc == (weft_rc)-ENOBUFS;
+}
+
 /* What came of it, for those who count, and for who asks next. */
 static void judge(struct call *call, weft_rc rc)
 {
@@ -305,7 +311,7 @@ static void judge(struct call *call, weft_rc rc)
         return;
     }
     disconnect(call->conn);
-    if (call->rq->canceled != 0 || rc == WEFT_EFULL || rc == WEFT_ENOMEM)
+    if (call->rq->canceled != 0 || is_our_want(rc))
         return; /* says nothing about it */
     if (rc == WEFT_ESYNTAX || rc == WEFT_ELIMIT)
         count(call, rc == WEFT_ELIMIT ? WEFT_COUNTER_REDIS_TOO_LARGE : WEFT_COUNTER_REDIS_GARBAGE);

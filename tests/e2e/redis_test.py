@@ -184,7 +184,7 @@ class Killed(unittest.TestCase):
         redis = Redis()
         self.addCleanup(redis.close)
         server = started(self, redis.address, '--workers', '2', '--cache-redis-retry-ms', '50ms',
-                         '--cache-redis-connections', '4')
+                         '--cache-redis-connections', '2')
         stop, troubles, counts = threading.Event(), [], [0] * 4
 
         def load(client):

@@ -13,6 +13,12 @@ static weft_rc listen(weft_req *rq)
     return weft_subscribe(rq, &demo_events);
 }
 
+static weft_rc answer(weft_req *rq)
+{
+    return weft_reply_copy(rq, 202, WEFT_S("text/plain"),
+                           weft_format(rq, "%u subscribers\n", weft_subscribers(&demo_events)));
+}
+
 static weft_rc publish(weft_req *rq)
 {
     weft_str data = {0};
@@ -25,9 +31,10 @@ static weft_rc publish(weft_req *rq)
         WEFT_TRY(weft_sleep_ms(rq, 1));
         rc = weft_publish(&demo_events, event);
     }
+    if (rc == WEFT_EINVAL)
+        return weft_fail(rq, 400, WEFT_S("a type and an id are one line each"));
     WEFT_TRY(rc);
-    return weft_reply_copy(rq, 202, WEFT_S("text/plain"),
-                           weft_format(rq, "%u subscribers\n", weft_subscribers(&demo_events)));
+    return answer(rq);
 }
 
 void weft_demo_events(weft_app *app)

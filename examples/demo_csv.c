@@ -1,6 +1,7 @@
 /* demo_csv.c - CSV of any size in constant memory: /csv/{name} sends a file below --root with its
  * lines in upper case; POST /csv/stats counts what it is sent. */
 #include "demo.h"
+#include <errno.h>
 
 #define BUFFER_BYTES                                                                               \
     ((size_t)48 << 10)                 /* what takes less time per byte than this is not worth it */
@@ -81,6 +82,8 @@ static weft_rc csv(weft_req *rq)
                                   lines != NULL ? BUFFER_BYTES : SMALL_BYTES, &reader);
     if (rc == WEFT_ENOTFOUND)
         return weft_text(rq, 404, WEFT_S("File not found"));
+    if (rc == (weft_rc)-EACCES)
+        return weft_text(rq, 403, WEFT_S("Forbidden"));
     if (rc != 0)
         return rc;
     WEFT_TRY(weft_begin(rq, 200, WEFT_S("text/csv")));

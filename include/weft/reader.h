@@ -22,9 +22,9 @@ typedef struct weft_reader weft_reader; /* opaque; in the arena */
  *  path          decoded; leading slashes are dropped; below 4 KiB. Borrowed for the call
  *  buffer        yours, for as long as the reader is used; NULL: in the arena
  *  buffer_bytes  longest piece, > 0; in the arena 3, 15 or 60 KiB fill a chunk
- *  returns       0; WEFT_ENOTFOUND (404): nothing there, no regular file, or no root; -EACCES
- * (403): may not be read, or leaves the root; WEFT_EFULL, WEFT_ENOMEM, WEFT_ECANCELED,
- *                WEFT_EDEADLINE */
+ *  returns       0; WEFT_ENOTFOUND (404): nothing there, no regular file, or no root;
+ *                -EACCES: may not be read, or leaves the root (answer 403);
+ *                WEFT_EFULL, WEFT_ENOMEM, WEFT_ECANCELED, WEFT_EDEADLINE */
 WEFT_CHECK weft_rc weft_reader_open(weft_req *rq, weft_str path, char *buffer, size_t buffer_bytes,
                                     weft_reader **out);
 

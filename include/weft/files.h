@@ -17,8 +17,9 @@ extern "C" {
 
 /** How a directory is served; all of it may be left out. Texts are zero-terminated and copied. */
 typedef struct weft_static_opts {
-    size_t size;                 /* filled by the macro */
-    const char *index_z;         /* file that stands for a directory; NULL: index.html; "": none */
+    size_t size;         /* filled by the macro */
+    const char *index_z; /* files that stand for a directory, with spaces between them: the first
+                          * that is there. NULL: index.html; "": none */
     const char *cache_control_z; /* value of the Cache-Control header; NULL: none is sent */
     bool listing;       /* a directory without index shows what lies in it: 128 KiB a request */
     bool precompressed; /* x.zst, x.br or x.gz, where it is there and not older, is sent for x */

@@ -56,7 +56,8 @@ WEFT_CHECK weft_rc weft_reply_give(weft_req *rq, int status, weft_str type, weft
 WEFT_CHECK weft_rc weft_reply_file(weft_req *rq, int status, weft_str type, int fd, uint64_t offset,
                                    uint64_t len);
 
-/** Answer with the file at path below the setting `root`, its type by its ending: 200; 404 "File
+/** Answer with the file at path below the setting `root`, its type by its ending: 200,
+ *  or what conditions and ranges of the request ask for (docs/files.md); 404 "File
  *  not found" for what is not there, is no regular file, or when there is no root; 403 for what
  *  may not be read or would leave the root by any spelling.
  *  path     decoded; leading slashes are dropped; below 4 KiB. Borrowed for the call

@@ -21,7 +21,9 @@ static const struct key {
     }
     TEXT(url, "", "path that the directory is found under; begins with `/`"),
     TEXT(directory, "", "what is served"),
-    TEXT(index, "index.html", "file that stands for a directory; empty: none"),
+    TEXT(index, "index.html",
+         "files that stand for a directory, with spaces between: the first that is there; empty: "
+         "none"),
     TEXT(cache_control, "", "value of the Cache-Control header; empty: none is sent"),
     SWITCH(listing, "a directory without index shows what lies in it"),
     SWITCH(precompressed, "`x.zst`, `x.br` or `x.gz`, where it is there, not older, and the client "

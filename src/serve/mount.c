@@ -57,18 +57,40 @@ static weft_rc redirect(weft_req *rq)
     return weft_text(rq, 301, WEFT_S("Moved Permanently"));
 }
 
-/* The index, else a listing, else nothing. path is empty or ends with a slash. */
-static weft_rc send_directory(weft_req *rq, const struct weft_mount *mount, weft_str path)
+static weft_str next_word(weft_str *left)
 {
-    if (mount->index.len > 0) {
-        weft_str name = weft_format(rq, "%.*s%.*s", (int)path.len, path.ptr, (int)mount->index.len,
-                                    mount->index.ptr);
+    weft_str text = weft_str_trim(*left);
+    if (text.len == 0)
+        return text;
+    const char *end = memchr(text.ptr, ' ', text.len);
+    size_t len = end == NULL ? text.len : (size_t)(end - text.ptr);
+    *left = weft_str_make(text.ptr + len, text.len - len);
+    return weft_str_make(text.ptr, len);
+}
+
+/* The first index file that is there.
+ *  returns  as weft_file_send(); -ENOENT: none is */
+static weft_rc send_index(weft_req *rq, const struct weft_mount *mount, weft_str path)
+{
+    weft_str left = mount->index;
+    for (weft_str word = next_word(&left); word.len > 0; word = next_word(&left)) {
+        weft_str name =
+            weft_format(rq, "%.*s%.*s", (int)path.len, path.ptr, (int)word.len, word.ptr);
         if (name.ptr == NULL)
             return WEFT_ENOMEM;
         weft_rc rc = weft_file_send(rq, mount->root_fd, name, &mount->rules);
         if (rc != (weft_rc)-ENOENT && rc != (weft_rc)-EISDIR)
             return rc;
     }
+    return (weft_rc)-ENOENT;
+}
+
+/* The index, else a listing, else nothing. path is empty or ends with a slash. */
+static weft_rc send_directory(weft_req *rq, const struct weft_mount *mount, weft_str path)
+{
+    weft_rc rc = send_index(rq, mount, path);
+    if (rc != (weft_rc)-ENOENT)
+        return rc;
     if (!mount->listing)
         return weft_file_missing(rq);
     return weft_listing_send(rq, mount->root_fd, path, mount->hidden);

@@ -13,7 +13,7 @@
 struct weft_mount {
     weft_str url;       /* decoded, begins and ends with '/' */
     weft_str directory; /* empty: the setting `root` */
-    weft_str index;     /* name of the file that stands for a directory; empty: none */
+    weft_str index;     /* files that stand for a directory, the first that is there; empty: none */
     struct weft_file_rules rules;
     bool listing; /* where there is no index */
     bool hidden;  /* names that begin with a dot are served too */

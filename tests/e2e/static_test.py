@@ -28,7 +28,7 @@ static:
     listing: on
     precompressed: on
     cache_control: public, max-age=60
-  - {url: /plain, directory: %(root)s, index: start.htm}
+  - {url: /plain, directory: %(root)s, index: index.none  start.htm page.html}
   - {url: /dot/, directory: %(root)s, hidden: on, listing: on}
   - {url: /, directory: %(root)s}
 '''

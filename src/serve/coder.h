@@ -68,7 +68,7 @@ size_t weft_coder_bytes(uint32_t codings, enum weft_effort effort);
 WEFT_CHECK weft_rc weft_coder_start(struct weft_coder *coder, size_t bytes, enum weft_coding coding,
                                     enum weft_effort effort, uint64_t size);
 
-/** Go on. Call again with more room until it says that it is done. Needs up to 16 KiB of stack.
+/** Go on. Call again with more room until it says that it is done. Needs up to 20 KiB of stack.
  *  returns  0: done: all input taken, and for FLUSH and FINISH all output written; WEFT_NEXT: no
  *           room left; WEFT_ENOMEM, WEFT_ESTATE: the library failed, the stream is of no use */
 WEFT_CHECK weft_rc weft_coder_run(struct weft_coder *coder, enum weft_coder_op op,

@@ -5,8 +5,8 @@
 #include <errno.h>
 #include <sys/uio.h>
 
-#define ROOM_MIN       16                  /* less is not worth a call: zlib would repeat itself */
-#define YIELD_BYTES    ((size_t)256 << 10) /* some milliseconds of work, then it is others' turn */
+#define ROOM_MIN       16                 /* less is not worth a call: zlib would repeat itself */
+#define YIELD_BYTES    ((size_t)64 << 10) /* a few milliseconds of work, then it is others' turn */
 #define READ_TRIES_MAX 1000
 
 void weft_compress_drop(weft_req *rq)

@@ -7,7 +7,7 @@
 #include "serve/compress_priv.h"
 #include <errno.h>
 
-#define INPUT_MAX ((size_t)256 << 10) /* in one pull that brings nothing out: some milliseconds */
+#define INPUT_MAX ((size_t)64 << 10) /* in one pull that brings nothing out: a few milliseconds */
 
 struct coded {
     weft_req *rq;

@@ -557,6 +557,36 @@ static void any_send_fails(void **state)
     close_all();
 }
 
+/* A library that gets too little memory: as it is, or an error, or cut off: the client can tell. */
+static void a_coder_that_fails(void **state)
+{
+    (void)state;
+    open_with(1);
+    body_len = TEXT_BYTES;
+    size_t right = compress.pool.coder_bytes, cut = 0, whole_ones = 0;
+    for (size_t bytes = 65536; bytes <= right; bytes += 65536) {
+        uint64_t failed = counted(WEFT_COUNTER_COMPRESS_FAILED);
+        compress.pool.coder_bytes = bytes;
+        compress.pool.slots[0].coder->coding = WEFT_CODING_IDENTITY; /* it begins anew */
+        ask("GET /whole", names[WEFT_CODING_BR]);
+        if (counted(WEFT_COUNTER_COMPRESS_FAILED) > failed) {
+            bool told = output_begins("HTTP/1.1 503 "); /* nothing had left by then */
+            assert_true(told || seam.wire.closed);
+            assert_false(output_has("\r\n0\r\n\r\n"));
+            cut++;
+        } else if (output_has("Content-Encoding")) {
+            assert_coded(WEFT_CODING_BR, text, TEXT_BYTES);
+            whole_ones++;
+        } else {
+            assert_plain(TEXT_BYTES);
+        }
+        assert_false(compress.pool.slots[0].taken);
+    }
+    assert_true(cut > 0 && whole_ones > 0);
+    compress.pool.coder_bytes = right;
+    close_all();
+}
+
 static void lists_of_codings(void **state)
 {
     (void)state;
@@ -590,6 +620,7 @@ int main(void)
         cmocka_unit_test(no_coder_left),
         cmocka_unit_test(a_client_that_leaves),
         cmocka_unit_test(any_send_fails),
+        cmocka_unit_test(a_coder_that_fails),
         cmocka_unit_test(lists_of_codings),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -23,10 +23,11 @@ CLIENTS = 2     # processes, each with a descriptor limit of its own
 
 class Clients:
     """Processes that hold the connections, each from a loopback address of its own."""
+    program = "idle_clients"
 
     def __init__(self, port, path):
         self.procs = [subprocess.Popen(
-            [lib.program("idle_clients"), str(port), f"127.0.0.{2 + i}", path],
+            [lib.program(self.program), str(port), f"127.0.0.{2 + 2 * i}", path],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for i in range(CLIENTS)]
 
     def command(self, proc, text):

@@ -1,6 +1,7 @@
 /* cache.c - see weft/cache.h and serve/cache.h: opening, parts and their locks, and what others may
  * do to a part without a request. What requests do: cache_req.c.
  */
+#include "serve/cache.h"
 #include "serve/cache_priv.h"
 #include <stdlib.h>
 #include <sys/mman.h>

@@ -109,6 +109,9 @@ class Curl:
                 self.method = words.pop(0)
             elif word == '-H':
                 self.headers.append(tuple(words.pop(0).split(': ', 1)))
+            elif word == '--json':
+                self.body = words.pop(0).encode()
+                self.headers += [('Content-Type', 'application/json'), ('Accept', 'application/json')]
             elif word in ('-d', '--data-binary'):
                 self.body = words.pop(0).encode()
             elif word in ('-s', '-N', '--path-as-is'):

@@ -57,6 +57,7 @@ struct choice {
     weft_str etag;
     enum weft_coding coding;
     bool varies; /* by Accept-Encoding */
+    bool none;   /* of what lies there is taken by the client, and nobody codes on the way */
 };
 
 static bool is_older(const struct weft_open_file *a, const struct weft_open_file *b)
@@ -106,6 +107,7 @@ static weft_rc choose_coding(weft_req *rq, int root_fd, weft_str path, struct ch
     for (;;) {
         enum weft_coding coding = weft_codings_choose(&codings, there);
         const struct weft_open_file *file = NULL;
+        choice->none = coding == WEFT_CODING_NONE && rq->service->filter == NULL;
         if (coding == WEFT_CODING_IDENTITY || coding == WEFT_CODING_NONE)
             return 0;
         WEFT_TRY(open_sibling(rq, root_fd, path, choice, coding, &file));
@@ -197,6 +199,12 @@ static weft_rc reply(weft_req *rq, const struct choice *choice, const struct wef
     return weft_byteranges_reply(rq, choice->type, choice->file, &ranges);
 }
 
+static weft_rc reply_not_acceptable(weft_req *rq)
+{
+    WEFT_TRY(weft_set_header(rq, WEFT_S("Vary"), WEFT_S("Accept-Encoding")));
+    return weft_text(rq, 406, WEFT_S("Not Acceptable"));
+}
+
 static weft_rc judge(weft_req *rq, const struct choice *choice, const struct weft_file_rules *rules)
 {
     struct asked asked = {0};
@@ -233,6 +241,8 @@ weft_rc weft_file_send(weft_req *rq, int root_fd, weft_str path,
     choice.type = weft_mime_type(rq->service->site->mime, path);
     if (rules->precompressed && !weft_mime_is_compressed(choice.type))
         WEFT_TRY(choose_coding(rq, root_fd, path, &choice));
+    if (choice.none)
+        return reply_not_acceptable(rq);
     return judge(rq, &choice, rules);
 }
 

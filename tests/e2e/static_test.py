@@ -391,6 +391,12 @@ class Siblings(Mounted):
         self.assertIsNone(self.check('/pub/z.js', 200).get('Content-Encoding'))
         self.assertEqual(gzip.decompress(self.check('/pub/z.js', 200, Accept_Encoding='gzip').body), b'let plain;')
 
+    def test_nothing_acceptable(self):
+        answer = self.check('/pub/z.js', 406, Accept_Encoding='zstd;q=0, br;q=0, gzip;q=0, identity;q=0')
+        self.assertEqual(answer.get('Vary'), 'Accept-Encoding')
+        answer = self.check('/pub/z.js', 200, Accept_Encoding='gzip, *;q=0')
+        self.assertEqual(answer.get('Content-Encoding'), 'gzip')
+
     def test_another_representation(self):
         answers = [self.check('/pub/z.js', 200, Accept_Encoding=accept) for accept in ('identity', 'gzip', 'br')]
         self.assertEqual(len({answer.get('ETag') for answer in answers}), 3)

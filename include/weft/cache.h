@@ -15,7 +15,7 @@
  * Threads:  a cache is all workers', behind a lock (readers beside each other), or has a part for
  *           each worker.
  * Memory:   its term of the plan, weft_cache_bytes(). Entries, with what they take beside key and
- *           value (48 to 80 bytes), never pass bytes_max.
+ *           value (68 to 83 bytes), never pass bytes_max.
  */
 #ifndef WEFT_CACHE_H
 #define WEFT_CACHE_H

@@ -7,6 +7,8 @@
 
 #define RECLAIM_STEP_BYTES ((size_t)1 << 20) /* of a part and look: its lock is held meanwhile */
 
+#define SHORT_ENTRIES 1024 /* that each part drops per look while memory is short */
+
 /* The folder's name is at most 1,023 bytes, a cache's that of a C identifier. */
 #define PATH_ROOM 1536
 
@@ -69,10 +71,11 @@ void weft_caches_close(struct weft_caches *caches)
     caches->app = NULL;
 }
 
-bool weft_caches_reclaim(struct weft_caches *caches, uint64_t now_ms)
+bool weft_caches_reclaim(struct weft_caches *caches, uint64_t now_ms, bool is_short)
 {
     bool more = false;
     for (uint32_t i = 0; caches->app != NULL && i < caches->app->caches_count; i++)
-        more |= weft_cache_reclaim(caches->app->caches[i], now_ms, RECLAIM_STEP_BYTES);
+        more |= weft_cache_reclaim(caches->app->caches[i], now_ms, RECLAIM_STEP_BYTES,
+                                   is_short ? SHORT_ENTRIES : 0);
     return more;
 }

@@ -26,7 +26,8 @@ WEFT_CHECK weft_rc weft_caches_open(struct weft_caches *caches, const weft_app *
 /** Half-made and zeroed ones are accepted. */
 void weft_caches_close(struct weft_caches *caches);
 
-/** Drop what has expired, hand back what is free. returns  is more left? */
-bool weft_caches_reclaim(struct weft_caches *caches, uint64_t now_ms);
+/** Drop what has expired, hand back what is free; where memory is short, entries go too, so many at
+ *  a time. returns  is more left? */
+bool weft_caches_reclaim(struct weft_caches *caches, uint64_t now_ms, bool is_short);
 
 #endif

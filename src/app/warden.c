@@ -122,7 +122,8 @@ static void look(struct weft_timer *timer)
     settle(warden, &work);
     bool more = reclaim_objects(warden);
     if (warden->caches != NULL)
-        more |= weft_caches_reclaim(warden->caches, warden->loop->now_ms);
+        more |= weft_caches_reclaim(warden->caches, warden->loop->now_ms,
+                                    warden->relief.level >= WEFT_RELIEF_TRIM);
     bool sleepy = !more && work.connections == 0 && warden->relief.level == WEFT_RELIEF_NONE &&
                   !weft_settle_pending(&warden->settle);
     weft_timer_arm(&warden->loop->wheel, &warden->timer,

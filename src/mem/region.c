@@ -159,6 +159,14 @@ void weft_region_init(struct weft_region *region, struct weft_account *account, 
     list_add(region, 0);
 }
 
+weft_rc weft_region_prefault(struct weft_region *region)
+{
+    size_t bytes = region->grains * WEFT_REGION_GRAIN;
+    WEFT_TRY(weft_map_touch(region->base, WEFT_ALIGN_UP(bytes, WEFT_PAGE_BYTES)));
+    touch(region, 0, region->grains);
+    return 0;
+}
+
 void weft_region_fini(struct weft_region *region)
 {
     size_t pages = mark_bytes(region->grains * WEFT_REGION_GRAIN) / WEFT_PAGE_BYTES;

@@ -49,6 +49,10 @@ static inline size_t weft_region_cost(size_t bytes)
 void weft_region_init(struct weft_region *region, struct weft_account *account, void *memory,
                       size_t bytes);
 
+/** Have all of its pages in memory from now on; they are not to be trimmed.
+ *  returns  0; WEFT_ENOMEM: there are not so many */
+WEFT_CHECK weft_rc weft_region_prefault(struct weft_region *region);
+
 /** All blocks are gone, and out of the books. */
 void weft_region_fini(struct weft_region *region);
 

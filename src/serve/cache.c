@@ -112,13 +112,22 @@ static weft_rc open_part(struct weft_cache_parts *parts, uint32_t index, uint32_
                                count > 1 ? index : WEFT_ACCOUNT_PROCESS, &part->account));
     WEFT_TRY(weft_account_reserve(part->account, part->memory_bytes));
     weft_rc rc = open_lock(&part->lock);
-    if (rc == 0 && options->prefault && !weft_cache_part_make(part)) {
-        pthread_rwlock_destroy(&part->lock);
-        rc = WEFT_ENOMEM;
-    }
     if (rc != 0)
         weft_account_release(part->account, part->memory_bytes);
     return rc;
+}
+
+static weft_rc prefault(struct weft_cache_parts *parts)
+{
+    parts->prefault = true;
+    for (uint32_t i = 0; i < parts->count; i++) {
+        struct weft_cache_part *part = &parts->parts[i];
+        if (!weft_cache_part_make(part))
+            return WEFT_ENOMEM;
+        WEFT_TRY(weft_map_touch(part->memory, part->store.table_bytes));
+        WEFT_TRY(weft_region_prefault(&part->store.region));
+    }
+    return 0;
 }
 
 weft_rc weft_cache_open(weft_cache *cache, const struct weft_cache_options *options)
@@ -144,6 +153,8 @@ weft_rc weft_cache_open(weft_cache *cache, const struct weft_cache_options *opti
         rc = open_part(parts, i, count, options);
         parts->count += rc == 0;
     }
+    if (rc == 0 && options->prefault)
+        rc = prefault(parts);
     if (rc != 0)
         weft_cache_close(cache);
     return rc;
@@ -241,7 +252,7 @@ weft_rc weft_cache_part_reserve(struct weft_cache_part *part, uint64_t hash, wef
 
 /* ---- from outside of requests ---- */
 
-bool weft_cache_reclaim(weft_cache *cache, uint64_t now_ms, size_t bytes_max)
+bool weft_cache_reclaim(weft_cache *cache, uint64_t now_ms, size_t bytes_max, uint32_t shrink)
 {
     struct weft_cache_parts *parts = cache->parts;
     bool more = false;
@@ -250,7 +261,9 @@ bool weft_cache_reclaim(weft_cache *cache, uint64_t now_ms, size_t bytes_max)
         weft_cache_part_write(part);
         if (part->memory != NULL) {
             (void)weft_cache_store_sweep(&part->store, now_ms, SWEEP_LOOK);
-            more |= weft_region_trim(&part->store.region, bytes_max) >= bytes_max;
+            (void)weft_cache_store_shrink(&part->store, now_ms, shrink);
+            if (!parts->prefault)
+                more |= weft_region_trim(&part->store.region, bytes_max) >= bytes_max;
         }
         weft_cache_part_unlock(part);
     }

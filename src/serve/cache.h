@@ -48,7 +48,8 @@ WEFT_CHECK weft_rc weft_cache_open(weft_cache *cache, const struct weft_cache_op
 void weft_cache_close(weft_cache *cache);
 
 /** Drop what has expired for long, and hand back pages that are free, about bytes_max of them.
+ *  shrink   entries that each part drops besides, because memory is short
  *  returns  is there something left that a later call may hand back? */
-bool weft_cache_reclaim(weft_cache *cache, uint64_t now_ms, size_t bytes_max);
+bool weft_cache_reclaim(weft_cache *cache, uint64_t now_ms, size_t bytes_max, uint32_t shrink);
 
 #endif

@@ -31,6 +31,7 @@ struct weft_cache_parts {
     weft_cache *cache; /* borrowed */
     struct weft_cache_backend *backends[WEFT_CACHE_BACKENDS_MAX];
     uint32_t backend_count;
+    bool prefault; /* its pages stay */
     uint32_t count;
     struct weft_cache_part parts[];
 };

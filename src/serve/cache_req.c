@@ -4,6 +4,7 @@
  * The head has the time until which it is good, because a backend does not tell; in whole seconds
  * of the wall clock, rounded so that a value is never used after its time.
  */
+#include "http/service.h"
 #include "serve/cache_priv.h"
 
 #define ROUNDS_MAX 8 /* that a request looks and waits; then it makes the value by itself */
@@ -27,6 +28,7 @@ struct want {
     weft_str key;
     uint64_t hash;
     struct weft_cache_flight *flight; /* this request leads it; NULL: none */
+    size_t copy_bytes_max;            /* bodies up to this are copied, not borrowed */
 };
 
 static uint64_t now_of(const struct want *want)
@@ -122,24 +124,37 @@ static void end_loan(void *arg)
     weft_cache_part_give_back(loan->part, loan->entry);
 }
 
-/* The request has it until it ends; on an error nobody has. */
+static weft_rc lend(const struct want *want, struct weft_cache_entry *entry)
+{
+    struct loan *loan = weft_alloc(want->rq, sizeof(*loan));
+    if (loan == NULL)
+        return WEFT_ENOMEM;
+    *loan = (struct loan){want->part, entry};
+    return weft_defer(want->rq, end_loan, loan);
+}
+
+/* The request has the value until it ends; on an error nobody has. A small one that is answered is
+ * copied behind its head anyway: a copy of its own spares the deferred call, which would end a
+ * burst of pipelined answers. */
 static weft_rc borrow(const struct want *want, struct weft_cache_entry *entry,
                       weft_cache_value *out)
 {
-    struct loan *loan = weft_alloc(want->rq, sizeof(*loan));
-    weft_rc rc = loan == NULL ? WEFT_ENOMEM : 0;
-    if (rc == 0) {
-        *loan = (struct loan){want->part, entry};
-        rc = weft_defer(want->rq, end_loan, loan);
-    }
-    if (rc != 0) {
-        weft_cache_part_give_back(want->part, entry);
-        return rc;
-    }
     uint64_t until_ms;
-    bool ours = unpack(packed_of(entry), out, &until_ms);
+    weft_str packed = packed_of(entry);
+    bool ours = unpack(packed, out, &until_ms);
     weft_assert(ours); /* it was packed or checked when it came in */
-    return 0;
+    weft_rc rc = 0;
+    if (out->body.len > want->copy_bytes_max) {
+        rc = lend(want, entry);
+    } else {
+        packed = weft_dup(want->rq, packed);
+        want->rq->copied += out->body.len;
+        want->rq->body_copied += out->body.len;
+        rc = unpack(packed, out, &until_ms) ? 0 : WEFT_ENOMEM;
+    }
+    if (rc != 0 || out->body.len <= want->copy_bytes_max)
+        weft_cache_part_give_back(want->part, entry);
+    return rc;
 }
 
 /* ---- keeping ---- */
@@ -422,25 +437,37 @@ static weft_rc come_by(struct want *want, weft_cache_fill_fn fill, void *arg, we
 
 /* ---- what handlers call ---- */
 
+/* As weft_cache_fetch(), of a want that is set up. */
+static weft_rc fetch(struct want *want, weft_cache_fill_fn fill, void *arg, weft_cache_value *out,
+                     bool *out_hit)
+{
+    weft_req *rq = want->rq;
+    bool hit = false;
+    weft_cache_value value = {0};
+    struct weft_cache_entry *entry =
+        weft_cache_part_find(want->part, want->hash, want->key, now_of(want));
+    weft_rc rc = WEFT_ENOTFOUND;
+    hit = entry != NULL;
+    if (hit)
+        rc = borrow(want, entry, &value);
+    else if (fill != NULL || want->parts->backend_count > 0)
+        rc = come_by(want, fill, arg, &value, &hit);
+    count(hit ? &want->part->hits : &want->part->misses);
+    weft_loop_count(rq->loop, hit ? WEFT_COUNTER_CACHE_HITS : WEFT_COUNTER_CACHE_MISSES);
+    if (rc != 0)
+        return rc;
+    *out = value;
+    *out_hit = hit;
+    return 0;
+}
+
 weft_rc weft_cache_fetch(weft_req *rq, weft_cache *cache, weft_str key, weft_cache_fill_fn fill,
                          void *arg, weft_cache_value *out, bool *out_hit)
 {
     struct want want;
     bool hit = false;
-    weft_cache_value value = {0};
     WEFT_TRY(want_init(&want, rq, cache, key));
-    struct weft_cache_entry *entry = weft_cache_part_find(want.part, want.hash, key, now_of(&want));
-    weft_rc rc = WEFT_ENOTFOUND;
-    hit = entry != NULL;
-    if (hit)
-        rc = borrow(&want, entry, &value);
-    else if (fill != NULL || want.parts->backend_count > 0)
-        rc = come_by(&want, fill, arg, &value, &hit);
-    count(hit ? &want.part->hits : &want.part->misses);
-    weft_loop_count(rq->loop, hit ? WEFT_COUNTER_CACHE_HITS : WEFT_COUNTER_CACHE_MISSES);
-    if (rc != 0)
-        return rc;
-    *out = value;
+    WEFT_TRY(fetch(&want, fill, arg, out, &hit));
     if (out_hit != NULL)
         *out_hit = hit;
     return 0;
@@ -454,9 +481,12 @@ weft_rc weft_cache_get(weft_req *rq, weft_cache *cache, weft_str key, weft_cache
 weft_rc weft_cache_reply(weft_req *rq, weft_cache *cache, weft_str key, weft_cache_fill_fn fill,
                          void *arg)
 {
+    struct want want;
     weft_cache_value value;
     bool hit = false;
-    WEFT_TRY(weft_cache_fetch(rq, cache, key, fill, arg, &value, &hit));
+    WEFT_TRY(want_init(&want, rq, cache, key));
+    want.copy_bytes_max = rq->service->site->limits.inline_body_bytes;
+    WEFT_TRY(fetch(&want, fill, arg, &value, &hit));
     WEFT_TRY(weft_set_header(rq, WEFT_S("X-Cache"), hit ? WEFT_S("HIT") : WEFT_S("MISS")));
     int status = value.status == 0 ? 200 : value.status;
     return weft_reply(rq, status, value.type, value.body);

@@ -305,6 +305,25 @@ static void step_main(struct weft_cache_store *store, uint64_t now_ms)
     move_up(store, entry, QUEUE_MAIN);
 }
 
+static void step(struct weft_cache_store *store, uint64_t now_ms)
+{
+    size_t bytes = store->small.bytes + store->main.bytes;
+    bool small = store->small.count > 0 &&
+                 (store->main.count == 0 || store->small.bytes > bytes / SMALL_PARTS);
+    if (small)
+        step_small(store, now_ms);
+    else
+        step_main(store, now_ms);
+}
+
+uint32_t weft_cache_store_shrink(struct weft_cache_store *store, uint64_t now_ms, uint32_t count)
+{
+    uint32_t before = store->count;
+    for (uint32_t i = 0; i < count && store->count > 0; i++)
+        step(store, now_ms);
+    return before - store->count;
+}
+
 /* One step towards more room: an entry goes, or gets another round. returns  false: nobody may go
  */
 static bool make_room(struct weft_cache_store *store, uint64_t now_ms)
@@ -313,13 +332,7 @@ static bool make_room(struct weft_cache_store *store, uint64_t now_ms)
         return false;
     if (store->limits.policy == WEFT_CACHE_NO_INSERT)
         return sweep(store, now_ms, EXPIRED_LOOK, false) > 0;
-    size_t bytes = store->small.bytes + store->main.bytes;
-    bool small = store->small.count > 0 &&
-                 (store->main.count == 0 || store->small.bytes > bytes / SMALL_PARTS);
-    if (small)
-        step_small(store, now_ms);
-    else
-        step_main(store, now_ms);
+    step(store, now_ms);
     return true;
 }
 

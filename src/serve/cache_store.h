@@ -128,6 +128,10 @@ static inline void weft_cache_store_unref(struct weft_cache_store *store,
  *  returns  entries dropped */
 uint32_t weft_cache_store_sweep(struct weft_cache_store *store, uint64_t now_ms, uint32_t look);
 
+/** Drop entries, by the policy or, where that drops none, the oldest; `count` steps.
+ *  returns  entries dropped */
+uint32_t weft_cache_store_shrink(struct weft_cache_store *store, uint64_t now_ms, uint32_t count);
+
 static inline weft_str weft_cache_entry_key(const struct weft_cache_entry *entry)
 {
     return (weft_str){entry->bytes, entry->key_bytes};

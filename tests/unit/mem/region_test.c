@@ -168,6 +168,15 @@ static void pages_go_back(void **state)
     assert_int_equal(account->committed, before);
 }
 
+static void all_pages_at_once(void **state)
+{
+    (void)state;
+    size_t before = account->committed;
+    assert_int_equal(weft_region_prefault(&region), 0);
+    assert_int_equal(pages_present(), BYTES / 4096);
+    assert_int_equal(account->committed - before, BYTES - 4096);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -175,6 +184,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(an_exact_hole_is_found, open_region, close_region),
         cmocka_unit_test_setup_teardown(any_order_of_any_size, open_region, close_region),
         cmocka_unit_test_setup_teardown(pages_go_back, open_region, close_region),
+        cmocka_unit_test_setup_teardown(all_pages_at_once, open_region, close_region),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -365,10 +365,11 @@ static void time_by_a_function(void **state) /* shows CA-05 */
         (void)ask("/reply/timed/cert");
         assert_non_null(strstr(answers[1].head, "X-Cache: HIT"));
         pass_ms(1);
-        (void)weft_cache_reclaim(&timed, seam.loop.now_ms, SIZE_MAX); /* its ttl stays known */
+        (void)weft_cache_reclaim(&timed, seam.loop.now_ms, SIZE_MAX, 0); /* its ttl stays known */
     }
     pass_ms(80000);
-    (void)weft_cache_reclaim(&timed, seam.loop.now_ms, SIZE_MAX); /* until it is of no interest */
+    (void)weft_cache_reclaim(&timed, seam.loop.now_ms, SIZE_MAX,
+                             0); /* until it is of no interest */
     assert_int_equal(weft_cache_stats_of(&timed).entries, 0);
     (void)ask("/reply/timed/cert");
     assert_int_equal(last_ttl_ms, 0);
@@ -540,6 +541,42 @@ static void it_goes_on_when_what_is_behind_fails(void **state)
     assert_int_equal(counted(WEFT_COUNTER_CACHE_BACKEND_ERRORS), 3);
 }
 
+static void memory_that_is_short_comes_back(void **state)
+{
+    (void)state;
+    char path[64];
+    fill_ms = 0;
+    fill_bytes = 4000;
+    struct weft_account *account = plain.parts->parts[0].account;
+    for (int i = 0; i < 15; i++) {
+        (void)snprintf(path, sizeof(path), "/reply/plain/%d", i);
+        (void)ask(path);
+    }
+    size_t before = account->committed;
+    assert_false(weft_cache_reclaim(&plain, seam.loop.now_ms, SIZE_MAX, 0)); /* all is in use */
+    assert_int_equal(account->committed, before);
+    (void)weft_cache_reclaim(&plain, seam.loop.now_ms, SIZE_MAX, 1000);
+    assert_int_equal(weft_cache_stats_of(&plain).entries, 0);
+    assert_true(account->committed <= before - 15 * 4000 + 8192);
+    (void)ask("/reply/plain/0");
+    assert_non_null(strstr(answers[1].head, "X-Cache: MISS"));
+}
+
+static void all_of_it_at_once(void **state)
+{
+    (void)state;
+    WEFT_CACHE(whole, .entries_max = 100, .bytes_max = 1 << 16);
+    struct weft_cache_options options = {.ledger = &seam.ledger, .workers = 1, .prefault = true};
+    assert_int_equal(weft_cache_open(&whole, &options), 0);
+    const struct weft_account *account = whole.parts->parts[0].account;
+    assert_int_equal(account->committed, account->reserved);
+    (void)weft_cache_reclaim(&whole, 0, SIZE_MAX, 0);
+    assert_int_equal(account->committed, account->reserved); /* and it stays */
+    weft_cache_close(&whole);
+    assert_int_equal(account->committed, 0);
+    assert_int_equal(account->reserved, 0);
+}
+
 static void parts_for_workers(void **state)
 {
     (void)state;
@@ -595,6 +632,8 @@ int main(void)
         CASE_BEHIND(what_is_behind_may_be_old_or_no_value),
         CASE_BEHIND(it_goes_on_when_what_is_behind_fails),
         CASE(parts_for_workers),
+        CASE(memory_that_is_short_comes_back),
+        CASE(all_of_it_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -78,7 +78,7 @@ static void *work(void *arg)
     for (uint64_t turn = 0; turn < TURNS; turn++) {
         turn_once(&shared.parts->parts[0], hammer, turn / 10);
         if (turn % 256 == 0) {
-            (void)weft_cache_reclaim(&shared, turn / 10, SIZE_MAX);
+            (void)weft_cache_reclaim(&shared, turn / 10, SIZE_MAX, 0);
             hammer->torn |= weft_cache_stats_of(&shared).entries > 200;
         }
     }

@@ -76,7 +76,7 @@ typedef struct weft_event {
  *  returns  0; WEFT_EFULL: the oldest event in the ring is still on its way to subscribers (not to
  *           slow ones): try again in a millisecond; WEFT_ELIMIT: larger than event_bytes;
  *           WEFT_EINVAL: a type or an id of more than one line, or too long; WEFT_ESTATE: no
- *           application runs with this channel
+ *           application runs with this channel (yet, or any more: a thread may go on trying)
  *  cost     a copy under a lock, and a wake-up of each worker that has subscribers */
 WEFT_CHECK weft_rc weft_publish(weft_channel *channel, const weft_event *event);
 

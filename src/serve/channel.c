@@ -2,6 +2,7 @@
 #include "serve/channel.h"
 #include "base/fmt.h"
 #include "serve/sse.h"
+#include <sched.h>
 #include <stdlib.h>
 
 #define EVENTS       64
@@ -10,6 +11,21 @@
 #define TAIL         2  /* "\r\n" */
 #define ID_AT        4  /* in an event's text, behind "id: " */
 #define ORIGIN_SHIFT 20 /* seconds, and a million events in each */
+
+/* Threads inside of weft_publish() and weft_subscribers(): they may come at any time, and closing
+ * waits until those that saw the channel open are out again. */
+static _Atomic uint32_t inside;
+
+static struct weft_channel_store *enter(const weft_channel *channel)
+{
+    atomic_fetch_add(&inside, 1);
+    return __atomic_load_n(&channel->store, __ATOMIC_SEQ_CST);
+}
+
+static void leave(void)
+{
+    atomic_fetch_sub(&inside, 1);
+}
 
 static const char hex_digits[] = "0123456789abcdef";
 
@@ -111,7 +127,7 @@ weft_rc weft_channel_open(weft_channel *channel, struct weft_ledger *ledger, uin
     }
     store->ring = ring;
     set_up(store, channel, workers);
-    channel->store = store;
+    __atomic_store_n(&channel->store, store, __ATOMIC_SEQ_CST);
     return 0;
 }
 
@@ -126,7 +142,9 @@ void weft_channel_close(weft_channel *channel)
     struct weft_channel_store *store = channel->store;
     if (store == NULL)
         return;
-    channel->store = NULL;
+    __atomic_store_n(&channel->store, NULL, __ATOMIC_SEQ_CST);
+    while (atomic_load(&inside) > 0)
+        sched_yield();
     size_t used = used_after(store, atomic_load(&store->next) - store->origin);
     weft_account_unuse(store->account, used);
     weft_account_commit(store->account, -(ptrdiff_t)WEFT_ALIGN_UP(used, WEFT_PAGE_BYTES));
@@ -241,9 +259,8 @@ static weft_rc put(struct weft_channel_store *store, const weft_event *event)
     return 0;
 }
 
-weft_rc weft_publish(weft_channel *channel, const weft_event *event)
+static weft_rc publish(struct weft_channel_store *store, const weft_event *event)
 {
-    struct weft_channel_store *store = channel->store;
     if (store == NULL)
         return WEFT_ESTATE;
     WEFT_TRY(weft_sse_check(event));
@@ -256,11 +273,19 @@ weft_rc weft_publish(weft_channel *channel, const weft_event *event)
     return rc;
 }
 
+weft_rc weft_publish(weft_channel *channel, const weft_event *event)
+{
+    weft_rc rc = publish(enter(channel), event);
+    leave();
+    return rc;
+}
+
 uint32_t weft_subscribers(const weft_channel *channel)
 {
-    const struct weft_channel_store *store = channel->store;
+    const struct weft_channel_store *store = enter(channel);
     uint32_t count = 0;
     for (uint32_t i = 0; store != NULL && i < store->part_count; i++)
         count += atomic_load_explicit(&store->parts[i].count, memory_order_relaxed);
+    leave();
     return count;
 }

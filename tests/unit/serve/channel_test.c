@@ -319,8 +319,12 @@ static void open_rig(weft_channel how, size_t held)
     assert_int_equal(weft_ledger_init(&rig.ledger, 0), 0);
     assert_int_equal(weft_loop_init(&rig.loop, &rig.ledger, &options, &part), 0);
     open_service();
-    channel = how;
     channel.size = sizeof(channel);
+    channel.events = how.events;
+    channel.event_bytes = how.event_bytes;
+    channel.heartbeat_ms = how.heartbeat_ms;
+    channel.retry_ms = how.retry_ms;
+    channel.slow = how.slow;
     channel.name_z = "channel";
     assert_null(weft_channel_wrong(&channel));
     assert_int_equal(weft_channel_open(&channel, &rig.ledger, 1), 0);
@@ -640,6 +644,34 @@ static void what_does_not_fit_is_refused(void **state)
         assert_non_null(weft_channel_wrong(&wrong[i]));
 }
 
+static _Atomic bool trying;
+
+static void *publish_always(void *arg)
+{
+    (void)arg;
+    while (atomic_load(&trying)) {
+        weft_rc rc = publish_number(weft_subscribers(&channel));
+        assert_true(rc == 0 || rc == WEFT_EFULL || rc == WEFT_ESTATE);
+    }
+    return NULL;
+}
+
+/* A thread of the program's own does not know when the server ends. */
+static void publishing_may_meet_the_end(void **state)
+{
+    (void)state;
+    pthread_t thread;
+    atomic_store(&trying, true);
+    assert_int_equal(pthread_create(&thread, NULL, publish_always, NULL), 0);
+    for (int i = 0; i < 8; i++) {
+        open_rig((weft_channel){.events = 16}, 8);
+        (void)subscribe();
+        close_rig();
+    }
+    atomic_store(&trying, false);
+    pthread_join(thread, NULL);
+}
+
 /* Four threads at once, and a worker that passes on: each thread's events come in its order. */
 #define PUBLISHERS  4
 #define EACH_EVENTS 40
@@ -697,6 +729,7 @@ int main(void)
         cmocka_unit_test(many_take_several_turns),
         cmocka_unit_test(what_does_not_fit_is_refused),
         cmocka_unit_test(any_thread_may_publish),
+        cmocka_unit_test(publishing_may_meet_the_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,7 +1,7 @@
 """Clients that are slow, stop, or go away: others do not wait for them, and nothing of them is left."""
 # seconds: 90
 # quiet
-# shows SF-10
+# shows SF-01, SF-10, SF-11
 import select
 import tempfile
 import time
@@ -276,6 +276,39 @@ class GoneMemory(Resets):
         owners = [owner for owner in self.server.memory()['owners'] if owner['worker'] != 'admin' and
                   owner['owner'] in ('active', 'blocks', 'stacks', 'arenas', 'connections')]
         self.assertEqual({(owner['owner'], owner['used']) for owner in owners if owner['used']}, set())
+
+
+@unittest.skipIf(weft.SANITIZED, 'a sanitizer keeps memory')
+class Waiting(weft.Case):
+    flags = ('--workers', '1')
+
+    def test_what_a_stream_holds(self):
+        """shows SF-01: a client that stopped in the middle of /stream costs the server 8 KB at most, and
+        no stack; the resident set, beside the ledger."""
+        count = 400
+
+        def stopped(many):
+            conns = [self.conn(receive_bytes=2048) for _ in range(many)]
+            for conn in conns:
+                conn.send(weft.request('/stream'))
+            for conn in conns:
+                conn.until(b'Chunk 5\n')
+            time.sleep(0.5)
+            return conns
+
+        def owned():
+            return sum(owner['used'] for owner in self.server.memory()['owners'] if owner['owner'] in
+                       ('active', 'blocks', 'stacks', 'arenas', 'buffers', 'positions', 'connections'))
+        for conn in stopped(50):
+            conn.close()
+        self.assertTrue(self.server.all_closed())
+        before, rss = owned(), self.server.rss()
+        conns = stopped(count)
+        self.assertLessEqual((owned() - before) / count, 8192)
+        self.assertLessEqual((self.server.rss() - rss) / count, 8192)
+        self.assertEqual(self.server.metrics()['tasks_waiting'], 0)
+        for conn in conns:
+            conn.close()
 
 
 class GoneFile(Resets):

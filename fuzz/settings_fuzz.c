@@ -1,6 +1,6 @@
 /* settings_fuzz.c - any bytes as a settings file: an answer with lines that fit, or settings that
  * lie in their ranges. The first byte chooses whether the rest is a file or a value. */
-#include "app/config.h"
+#include "app/config_mounts.h"
 #include "app/params.h"
 #include "app/settings_yaml.h"
 
@@ -15,6 +15,19 @@ static void values_hold(const struct weft_config *config)
         weft_param_text(config, &weft_params[i], text, sizeof(text));
         weft_rc rc = weft_param_try(&weft_params[i], weft_str_z(text), why, sizeof(why));
         weft_assert(rc == 0);
+    }
+}
+
+static void mounts_hold(const struct weft_config *config)
+{
+    weft_assert(config->mount_count <= WEFT_CONFIG_MOUNTS_MAX);
+    weft_assert(config->mount_texts_len < WEFT_CONFIG_MOUNT_TEXTS_BYTES);
+    for (uint32_t i = 0; i < config->mount_count; i++) {
+        const struct weft_config_mount *mount = &config->mounts[i];
+        weft_assert(weft_config_mount_text(config, mount->url)[0] == '/');
+        weft_assert(weft_config_mount_text(config, mount->directory)[0] != 0);
+        weft_assert(mount->index <= config->mount_texts_len);
+        weft_assert(mount->cache_control <= config->mount_texts_len);
     }
 }
 
@@ -35,5 +48,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         weft_assert((rc == 0) == (errors.error_count == 0));
     }
     values_hold(&config);
+    mounts_hold(&config);
     return 0;
 }

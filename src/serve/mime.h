@@ -12,11 +12,12 @@
 
 #include "base/base.h"
 
-#define WEFT_MIME_FILE_BYTES_MAX ((size_t)256 << 10) /* of a mime.types; what is beyond is unread  \
-                                                      */
-#define WEFT_MIME_ENDINGS_MAX 4096                   /* beyond: not taken */
-#define WEFT_MIME_ENDING_MAX  15                     /* bytes of one, without its dot */
-#define WEFT_MIME_TYPE_MAX    127                    /* bytes of a type */
+#define WEFT_MIME_FILE_BYTES_MAX                                                                   \
+    ((size_t)256 << 10)            /* of a mime.types; what is beyond is unread                    \
+                                    */
+#define WEFT_MIME_ENDINGS_MAX 4096 /* beyond: not taken */
+#define WEFT_MIME_ENDING_MAX  15   /* bytes of one, without its dot */
+#define WEFT_MIME_TYPE_MAX    127  /* bytes of a type */
 #define WEFT_MIME_CHARSET_MAX 32
 #define WEFT_MIME_BYTES_MAX   ((size_t)512 << 10)
 

@@ -31,12 +31,13 @@ def multipart(*parts):
 
 class Folder(weft.Case):
     """A server with a folder for uploads."""
+    more = ()
 
     @classmethod
     def setUpClass(cls):
         cls.folder = tempfile.mkdtemp(prefix='weft-uploads-')
         cls.addClassCleanup(shutil.rmtree, cls.folder, True)
-        cls.flags = ('--workers', '1', '--upload-root', cls.folder)
+        cls.flags = ('--workers', '1', '--upload-root', cls.folder, *cls.more)
         super().setUpClass()
 
     def saved(self, name):
@@ -175,6 +176,20 @@ class Uploads(Folder):
         self.assertEqual(self.saved('from "curl".bin'), self.saved('source'))
 
 
+class Crowd(Folder):
+    """More uploads at once than the offload pool's queue has places: they take turns."""
+    more = ('--offload-threads', '1', '--offload-queue', '1')
+
+    def test_all_are_kept(self):
+        data = os.urandom(150000)
+        conns = [self.conn() for _ in range(30)]
+        for i, conn in enumerate(conns):
+            conn.send(weft.request('/upload', 'POST', [TYPE], multipart(part(b'f', data, b'%d.bin' % i))))
+        for i, conn in enumerate(conns):
+            self.assertEqual(conn.answer().status, 200)
+            self.assertTrue(self.saved('%d.bin' % i) == data, 'other bytes')
+
+
 class Nowhere(weft.Case):
     """Without a folder files pass by; one that cannot be had is a mistake of the start."""
     flags = ('--workers', '1')
@@ -236,7 +251,15 @@ class Cookies(unittest.TestCase):
 
 class Statuses(weft.Case):
     """Each status that says no is counted by itself."""
-    flags = ('--workers', '1', '--tasks-max', '1', '--timeouts-header-ms', '300')
+
+    @classmethod
+    def setUpClass(cls):
+        root = tempfile.mkdtemp(prefix='weft-root-')
+        cls.addClassCleanup(shutil.rmtree, root, True)
+        with open(os.path.join(root, 'a.txt'), 'wb') as out:
+            out.write(b'text')
+        cls.flags = ('--workers', '1', '--tasks-max', '1', '--timeouts-header-ms', '300', '--root', root)
+        super().setUpClass()
 
     def check(self, status, data):
         before = self.server.metrics()
@@ -259,6 +282,7 @@ class Statuses(weft.Case):
             (413, post % (b'/login', form + b'Content-Length: 5000')),
             (414, b'GET /' + b'a' * 8001 + b' HTTP/1.1\r\nHost: x\r\n\r\n'),
             (415, post % (b'/form', b'Content-Type: text/plain\r\nContent-Length: 1') + b'a'),
+            (416, b'GET /file/a.txt HTTP/1.1\r\nHost: x\r\nRange: bytes=9-\r\n\r\n'),
             (417, b'GET / HTTP/1.1\r\nHost: x\r\nExpect: tea\r\n\r\n'),
             (431, b'GET / HTTP/1.1\r\nHost: x\r\n' + b'A: b\r\n' * 101 + b'\r\n'),
             (501, b'CONNECT x:80 HTTP/1.1\r\nHost: x\r\n\r\n'),

@@ -9,14 +9,16 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'
 import weft  # noqa: E402
 
 COUNTER = os.path.join(os.path.dirname(os.path.abspath(weft.BIN)), 'bench', 'heapcount.so')
-ROUTES = ('/', '/json', '/user/7', '/efficient', '/health', '/nothing')
+ROUTES = ('/', '/json', '/user/7', '/efficient', '/health', '/nothing', '/cache/hot',
+          '/cache/large?pad=9000')
 KINDS = 5  # malloc, calloc, realloc, free, aligned
 
 
 class HeapCalls(unittest.TestCase):
     def requests(self, server, connections):
-        for _ in range(connections):
+        for number in range(connections):
             with server.conn() as conn:
+                self.assertEqual(conn.ask('/cache/%d-%d' % (connections, number)).get('X-Cache'), 'MISS')
                 for route in ROUTES:
                     self.assertIn(conn.ask(route).status, (200, 404))
 

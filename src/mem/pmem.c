@@ -145,8 +145,7 @@ static uint32_t pick_free(const struct weft_pmem *store)
 
 static uint32_t tag_of(const struct weft_pmem *store, const char *key, size_t len)
 {
-    uint64_t sum = weft_pmem_sum_bytes(store->seed, key, len);
-    return (uint32_t)(weft_pmem_mix(sum, len) >> 32);
+    return (uint32_t)(weft_hash(&store->hash_key, weft_str_make(key, len)) >> 32);
 }
 
 static uint32_t next_slot(const struct weft_pmem *store, uint32_t slot)

@@ -12,6 +12,7 @@
 #ifndef WEFT_MEM_PMEM_H
 #define WEFT_MEM_PMEM_H
 
+#include "base/hash.h"
 #include "mem/budget.h"
 #include "mem/pmem_map.h"
 
@@ -76,8 +77,8 @@ struct weft_pmem {
     struct weft_pmem_segment segments[WEFT_PMEM_SEGMENTS];
     size_t live; /* bytes: of them live */
     uint64_t sequence_next;
-    uint64_t seed;                /* of the index: keys come from clients */
-    struct weft_pmem_slot *slots; /* owned: the index, a power of two */
+    struct weft_hash_key hash_key; /* of the index: keys come from clients */
+    struct weft_pmem_slot *slots;  /* owned: the index, a power of two */
     uint32_t slot_count;
     uint32_t record_count, record_count_max;
     uint32_t sweep_at;             /* slot at which the next sweep begins */

@@ -7,8 +7,6 @@
 #include "mem/pmem_priv.h"
 #include "base/fmt.h"
 #include <errno.h>
-#include <sys/random.h>
-#include <time.h>
 
 #define RECORDS_PER_SEGMENT 8 /* a record takes at most this part of one */
 
@@ -87,16 +85,6 @@ static weft_rc check_header(const struct header *header, size_t bytes,
     return 0;
 }
 
-static uint64_t random_seed(const void *mixed_in)
-{
-    struct timespec now;
-    uint64_t seed;
-    if (getrandom(&seed, sizeof(seed), GRND_NONBLOCK) == (ssize_t)sizeof(seed))
-        return seed;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return weft_pmem_mix((uint64_t)now.tv_nsec, (uint64_t)(uintptr_t)mixed_in);
-}
-
 void weft_pmem_format(void *base, size_t bytes)
 {
     weft_assert(size_is_good(bytes));
@@ -165,9 +153,9 @@ weft_rc weft_pmem_attach(struct weft_pmem *store, struct weft_account *account, 
     struct weft_pmem made = {.base = base,
                              .ops = ops != NULL ? ops : &plain_ops,
                              .ops_context = ops_context,
-                             .seed = random_seed(store),
                              .record_count_max = record_count_max,
                              .account = account};
+    weft_hash_key_make(&made.hash_key);
     set_sizes(&made, bytes);
     weft_rc rc = map_index(&made);
     if (rc == 0)

@@ -11,6 +11,11 @@ import weft  # noqa: E402
 COUNTER = os.path.join(os.path.dirname(os.path.abspath(weft.BIN)), 'bench', 'heapcount.so')
 ROUTES = ('/', '/json', '/user/7', '/efficient', '/health', '/nothing', '/cache/hot',
           '/cache/large?pad=9000')
+ROUTES = ('/', '/json', '/user/7', '/efficient', '/health', '/nothing')
+FILES = (('/static/a.txt', ()), ('/file/a.txt', ()), ('/static/large.bin', ()), ('/static/nothing', ()), ('/static', ()),
+         ('/static/', ()), ('/static/a.txt', (('If-None-Match', '*'),)), ('/static/a.txt', (('Range', 'bytes=0-4'),)),
+         ('/static/a.txt', (('Accept-Encoding', 'gzip'),)),
+         ('/static/large.bin', (('Range', 'bytes=0-99,5000-99999'),)))
 KINDS = 5  # malloc, calloc, realloc, free, aligned
 
 
@@ -21,20 +26,36 @@ class HeapCalls(unittest.TestCase):
                 self.assertEqual(conn.ask('/cache/%d-%d' % (connections, number)).get('X-Cache'), 'MISS')
                 for route in ROUTES:
                     self.assertIn(conn.ask(route).status, (200, 404))
+    def requests(self, server, connections, asked):
+        for _ in range(connections):
+            with server.conn() as conn:
+                for route, headers in asked:
+                    self.assertLess(conn.ask(route, 'GET', headers).status, 405)
 
     def test_requests_and_connections_make_none(self):
         """shows RT-09, HC-19, MC-12: after a warm-up no heap call, for no request and no accept."""
+        self.check_none([(route, ()) for route in ROUTES], 500)
+
+    def test_files_make_none(self):
+        """Neither does a static mount: files, ranges, compressed ones, a listing."""
+        with tempfile.TemporaryDirectory() as root:
+            for name, size in (('a.txt', 100), ('a.txt.gz', 50), ('large.bin', 200000)):
+                with open(os.path.join(root, name), 'wb') as out:
+                    out.write(bytes(size))
+            self.check_none(FILES, 60, '--root', root)
+
+    def check_none(self, asked, connections, *flags):
         if not os.path.exists(COUNTER):
             self.skipTest('%s is not built' % COUNTER)
         with tempfile.NamedTemporaryFile() as counts:
             counts.write(bytes(8 * KINDS))
             counts.flush()
             env = {'LD_PRELOAD': COUNTER, 'HEAPCOUNT_FILE': counts.name}
-            with weft.Server('--workers', '2', env=env) as server:
-                self.requests(server, 50)
+            with weft.Server('--workers', '2', *flags, env=env) as server:
+                self.requests(server, 50, asked)
                 before = self.read(counts.name)
                 self.assertGreater(sum(before), 0)  # the start makes some: the counter counts
-                self.requests(server, 500)
+                self.requests(server, connections, asked)
                 self.assertEqual(self.read(counts.name), before)
 
     @staticmethod

@@ -70,16 +70,9 @@ static void drop_coder(weft_req *rq)
         rq->service->filter->drop(rq);
 }
 
-/* Who takes a stream's bytes: a coder on the way, or the protocol. */
-static const struct weft_exchange_ops *sink(const weft_req *rq)
+const struct weft_exchange_ops *weft_req_sink(const weft_req *rq)
 {
     return WEFT_UNLIKELY(rq->coder != 0) ? rq->service->filter->sink : rq->exchange;
-}
-
-static void close_source(const weft_source_ops *source, void *arg)
-{
-    if (source->close != NULL)
-        source->close(arg);
 }
 
 void weft_req_finish(weft_req *rq)
@@ -88,7 +81,7 @@ void weft_req_finish(weft_req *rq)
     if (rq->defers != NULL)
         run_defers(rq);
     if (WEFT_UNLIKELY(rq->due == WEFT_DUE_SOURCE))
-        close_source(rq->source, rq->source_arg);
+        weft_source_close(rq->source, rq->source_arg);
     else if (WEFT_UNLIKELY(rq->due == WEFT_DUE_HELD))
         rq->loop->holder->cancel(rq->loop, rq->held);
     if (rq->timed)
@@ -165,7 +158,7 @@ weft_rc weft_req_may_wait(weft_req *rq)
         weft_loop_count(rq->loop, WEFT_COUNTER_SHED_STACKS);
         return WEFT_EFULL;
     }
-    return sink(rq)->pause(rq);
+    return weft_req_sink(rq)->pause(rq);
 }
 
 /* A wait for time or for a descriptor, on the task's own stack. */
@@ -478,14 +471,14 @@ static weft_rc set_answer(weft_req *rq, int status, weft_str type, enum weft_bod
 }
 
 /* A type may come from a client's own header: what could end the line is refused. */
-static weft_rc answer(weft_req *rq, int status, weft_str type, enum weft_body_kind kind)
+weft_rc weft_req_answer(weft_req *rq, int status, weft_str type, enum weft_body_kind kind)
 {
     return field_value_good(type) ? set_answer(rq, status, type, kind) : WEFT_EINVAL;
 }
 
 weft_rc weft_reply(weft_req *rq, int status, weft_str type, weft_str body)
 {
-    WEFT_TRY(answer(rq, status, type, WEFT_BODY_MEMORY));
+    WEFT_TRY(weft_req_answer(rq, status, type, WEFT_BODY_MEMORY));
     rq->body = body;
     return 0;
 }
@@ -537,7 +530,7 @@ weft_rc weft_reply_file(weft_req *rq, int status, weft_str type, int fd, uint64_
         close(fd);
         return rc;
     }
-    WEFT_TRY(answer(rq, status, type, WEFT_BODY_FILE));
+    WEFT_TRY(weft_req_answer(rq, status, type, WEFT_BODY_FILE));
     rq->file = fd;
     rq->file_offset = offset;
     rq->body = weft_str_make(NULL, (size_t)len);
@@ -547,39 +540,6 @@ weft_rc weft_reply_file(weft_req *rq, int status, weft_str type, int fd, uint64_
 weft_rc weft_status(weft_req *rq, int status)
 {
     return weft_reply(rq, status, (weft_str){0}, (weft_str){0});
-}
-
-weft_rc weft_source(weft_req *rq, int status, weft_str type, uint64_t len,
-                    const weft_source_ops *source, void *arg)
-{
-    weft_rc rc = source->size == sizeof(*source) && len <= WEFT_UNSIZED ? 0 : WEFT_EINVAL;
-    if (rc == 0 && !rq->exchange->pulls)
-        rc = WEFT_ENOTSUP;
-    if (rc == 0)
-        rc = answer(rq, status, type, WEFT_BODY_SOURCE);
-    if (rc != 0) {
-        close_source(source, arg);
-        return rc;
-    }
-    rq->body = weft_str_make(NULL, (size_t)len);
-    rq->due = WEFT_DUE_SOURCE;
-    rq->source = source;
-    rq->source_arg = arg;
-    rq->borrowed = true;
-    return 0;
-}
-
-weft_rc weft_req_hold(weft_req *rq, int status, weft_str type, uint32_t held)
-{
-    weft_rc rc = rq->exchange->holds ? answer(rq, status, type, WEFT_BODY_HELD) : WEFT_ENOTSUP;
-    if (rc != 0) {
-        rq->loop->holder->cancel(rq->loop, held);
-        return rc;
-    }
-    rq->due = WEFT_DUE_HELD;
-    rq->held = held;
-    rq->borrowed = true; /* nothing else is answered on this connection */
-    return 0;
 }
 
 void weft_req_unanswer(weft_req *rq)
@@ -633,7 +593,7 @@ static bool field_is_ours(weft_str name)
     return false;
 }
 
-static weft_rc check_field(weft_str name, weft_str value)
+weft_rc weft_req_check_field(weft_str name, weft_str value)
 {
     if (field_is_ours(name))
         return WEFT_EINVAL;
@@ -647,7 +607,7 @@ weft_rc weft_set_header(weft_req *rq, weft_str name, weft_str value)
 
 weft_rc weft_req_add_field(weft_req *rq, weft_str name, weft_str value)
 {
-    WEFT_TRY(check_field(name, value));
+    WEFT_TRY(weft_req_check_field(name, value));
     return weft_req_put_field(rq, name, value);
 }
 
@@ -681,149 +641,9 @@ weft_rc weft_raw(weft_req *rq, weft_str bytes)
 {
     if (!rq->exchange->raw)
         return WEFT_ENOTSUP;
-    WEFT_TRY(answer(rq, 200, (weft_str){0}, WEFT_BODY_RAW));
+    WEFT_TRY(weft_req_answer(rq, 200, (weft_str){0}, WEFT_BODY_RAW));
     rq->body = bytes;
     return 0;
-}
-
-/* ---- streams ---- */
-
-static weft_rc begin(weft_req *rq, int status, weft_str type, size_t len)
-{
-    if (weft_req_answered(rq))
-        return WEFT_ESTATE;
-    WEFT_TRY(weft_req_may_wait(
-        rq)); /* it will have to, sooner or later: better told now than in the middle */
-    WEFT_TRY(answer(rq, status, type, WEFT_BODY_STREAM));
-    rq->body = weft_str_make(NULL, len);
-    if (WEFT_UNLIKELY(rq->service->filter != NULL))
-        WEFT_TRY(rq->service->filter->begin(rq));
-    weft_rc rc = rq->exchange->begin(rq);
-    if (rc < 0)
-        weft_req_unanswer(rq); /* its head was not queued: an error can still be answered */
-    return rc;
-}
-
-weft_rc weft_begin(weft_req *rq, int status, weft_str type)
-{
-    return begin(rq, status, type, WEFT_LENGTH_UNKNOWN);
-}
-
-weft_rc weft_begin_sized(weft_req *rq, int status, weft_str type, uint64_t len)
-{
-    return len < WEFT_LENGTH_UNKNOWN ? begin(rq, status, type, (size_t)len) : WEFT_EINVAL;
-}
-
-static weft_rc stream_open(const weft_req *rq)
-{
-    if (rq->body_kind != WEFT_BODY_STREAM || rq->ended)
-        return WEFT_ESTATE;
-    return rq->canceled;
-}
-
-/* How many bytes does the announced length leave? */
-static uint64_t stream_left(const weft_req *rq)
-{
-    return rq->body.len == WEFT_LENGTH_UNKNOWN ? UINT64_MAX : rq->body.len - rq->answered_bytes;
-}
-
-weft_rc weft_write(weft_req *rq, weft_str bytes)
-{
-    WEFT_TRY(stream_open(rq));
-    if (bytes.len > stream_left(rq))
-        return WEFT_ELIMIT;
-    rq->answered_bytes += bytes.len;
-    if (bytes.len > WEFT_BLOCK_BYTES)
-        return sink(rq)->write(rq, bytes);
-    while (bytes.len > 0) {
-        char *to = NULL;
-        size_t room = 0;
-        WEFT_TRY(sink(rq)->room(rq, 1, &to, &room));
-        size_t n = WEFT_MIN(room, bytes.len);
-        memcpy(to, bytes.ptr, n);
-        rq->copied += n;
-        rq->body_copied += n;
-        sink(rq)->commit(rq, n);
-        bytes.ptr += n;
-        bytes.len -= n;
-    }
-    return 0;
-}
-
-weft_rc weft_write_file(weft_req *rq, int fd, uint64_t offset, uint64_t len)
-{
-    WEFT_TRY(stream_open(rq));
-    if (sink(rq)->write_file == NULL)
-        return WEFT_ENOTSUP;
-    if (len > stream_left(rq))
-        return WEFT_ELIMIT;
-    rq->answered_bytes += len;
-    return len > 0 ? sink(rq)->write_file(rq, fd, offset, len) : 0;
-}
-
-/* Straight into the block; what does not fit the rest of it is formatted once more into the next.
- */
-static weft_rc print(weft_req *rq, const char *format, va_list args)
-{
-    char *to = NULL;
-    size_t room = 0;
-    va_list again;
-    va_copy(again, args);
-    weft_rc rc = sink(rq)->room(rq, 1, &to, &room);
-    size_t len = rc == 0 ? weft_vfmt(to, room, format, args) : 0;
-    if (rc == 0 && len > room) {
-        rc = sink(rq)->room(rq, len, &to, &room);
-        if (rc == 0)
-            (void)weft_vfmt(to, room, format, again); /* measured above */
-    }
-    va_end(again);
-    if (rc != 0)
-        return rc;
-    if (len > stream_left(rq))
-        return WEFT_ELIMIT;
-    sink(rq)->commit(rq, len);
-    rq->answered_bytes += len;
-    return 0;
-}
-
-weft_rc weft_printf(weft_req *rq, const char *format, ...)
-{
-    WEFT_TRY(stream_open(rq));
-    va_list args;
-    va_start(args, format);
-    weft_rc rc = print(rq, format, args);
-    va_end(args);
-    return rc;
-}
-
-weft_rc weft_flush(weft_req *rq)
-{
-    WEFT_TRY(stream_open(rq));
-    return sink(rq)->flush(rq);
-}
-
-weft_rc weft_trailer(weft_req *rq, weft_str name, weft_str value)
-{
-    WEFT_TRY(stream_open(rq));
-    WEFT_TRY(check_field(name, value));
-    if (rq->trailers == NULL)
-        rq->trailers = weft_alloc(rq, WEFT_TRAILERS_MAX * sizeof(*rq->trailers));
-    if (rq->trailers == NULL)
-        return WEFT_ENOMEM;
-    if (rq->trailer_count == WEFT_TRAILERS_MAX)
-        return WEFT_EFULL;
-    rq->trailers[rq->trailer_count++] = (struct weft_out_field){name, value};
-    return 0;
-}
-
-weft_rc weft_end(weft_req *rq)
-{
-    WEFT_TRY(stream_open(rq));
-    bool bodiless = rq->head.method == WEFT_HEAD || rq->status == 304;
-    if (rq->body.len != WEFT_LENGTH_UNKNOWN && stream_left(rq) > 0 && !bodiless)
-        return WEFT_ESTATE; /* less than was announced: the client must be able to tell */
-    rq->ended = true;
-    return sink(rq)->end(rq);
 }
 
 /* ---- the rest ---- */

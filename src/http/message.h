@@ -128,10 +128,10 @@ struct weft_req {
     uint8_t site_count;
     bool receipt; /* its head shows one: memory.receipt */
     bool waited;
-    uint32_t body_held; /* bytes of the piece of its body that the handler looks at */
-    size_t copied;      /* bytes that Weft copied for it, for the receipt */
+    uint32_t body_held;   /* bytes of the piece of its body that the handler looks at */
+    size_t copied;        /* bytes that Weft copied for it, for the receipt */
     uint64_t body_copied; /* of them, of the answer's body, for its route */
-    size_t held_peak;   /* most bytes of chunks */
+    size_t held_peak;     /* most bytes of chunks */
     uint32_t
         pool_slots; /* taken for it: object, chunks, blocks, buffers kept, stack it waited on */
     struct weft_defer_call *defers;
@@ -220,6 +220,24 @@ void weft_req_extended(weft_req *rq, size_t bytes, struct weft_alloc_site *site)
  *  held     its object, of loop->held; cancelled when it does not come to that, on errors too
  *  returns  0; WEFT_ESTATE: answered already; WEFT_ENOTSUP: the protocol cannot; WEFT_EINVAL */
 WEFT_CHECK weft_rc weft_req_hold(weft_req *rq, int status, weft_str type, uint32_t held);
+
+/** The first answer of a request begins: status, type and kind are noted.
+ *  returns  0; WEFT_ESTATE: answered already; WEFT_EINVAL: the status, or a type that could end its
+ *           line */
+WEFT_CHECK weft_rc weft_req_answer(weft_req *rq, int status, weft_str type,
+                                   enum weft_body_kind kind);
+
+/** May that be a field of an answer? returns  0; WEFT_EINVAL */
+WEFT_CHECK weft_rc weft_req_check_field(weft_str name, weft_str value);
+
+/** Who takes a stream's bytes: a coder on the way, or the protocol. */
+const struct weft_exchange_ops *weft_req_sink(const weft_req *rq);
+
+static inline void weft_source_close(const weft_source_ops *source, void *arg)
+{
+    if (source->close != NULL)
+        source->close(arg);
+}
 
 /** Forget an answer that has not left: another takes its place. */
 void weft_req_unanswer(weft_req *rq);

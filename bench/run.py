@@ -53,7 +53,7 @@ def run_route():
 
 # The parts of the groups. One that is not among PARTS is a script of its own.
 MEMORY = ("alloc", "burst", "history", "million", "limit64", "soak", "stress")
-BODIES = ("files", "crowd", "csv", "json", "cache", "redis", "subscribers")
+BODIES = ("files", "crowd", "csv", "json", "cache", "redis", "subscribers", "compress")
 SCRIPT_SECONDS = 3600  # for each such script
 
 

@@ -15,7 +15,7 @@ struct weft_cache_flight *weft_cache_flight_find(struct weft_cache_flights *flig
 }
 
 struct weft_cache_flight *weft_cache_flight_begin(struct weft_cache_flights *flights, uint64_t hash,
-                                                  weft_str key)
+                                                  weft_str key, const weft_req *leader)
 {
     uint32_t i = 0;
     while (i < flights->end && flights->all[i].key.ptr != NULL)
@@ -23,7 +23,7 @@ struct weft_cache_flight *weft_cache_flight_begin(struct weft_cache_flights *fli
     if (i == WEFT_CACHE_FLIGHTS_MAX)
         return NULL;
     flights->end = WEFT_MAX(flights->end, i + 1);
-    flights->all[i] = (struct weft_cache_flight){.hash = hash, .key = key};
+    flights->all[i] = (struct weft_cache_flight){.hash = hash, .key = key, .leader = leader};
     return &flights->all[i];
 }
 

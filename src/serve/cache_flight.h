@@ -28,7 +28,8 @@ struct weft_cache_waiter {
 
 struct weft_cache_flight {
     uint64_t hash;
-    weft_str key; /* borrowed: of the leader's request; ptr NULL: free */
+    weft_str key;           /* borrowed: of the leader's request; ptr NULL: free */
+    const weft_req *leader; /* who would wait for himself makes it a second time */
     struct weft_cache_waiter *waiters;
     bool stale; /* the key was set or deleted meanwhile: what is made is not kept */
 };
@@ -43,7 +44,7 @@ struct weft_cache_flight *weft_cache_flight_find(struct weft_cache_flights *flig
 
 /** returns  NULL: as many are under way as may */
 struct weft_cache_flight *weft_cache_flight_begin(struct weft_cache_flights *flights, uint64_t hash,
-                                                  weft_str key);
+                                                  weft_str key, const weft_req *leader);
 
 void weft_cache_flight_join(struct weft_cache_flight *flight, struct weft_cache_waiter *waiter,
                             weft_req *rq);

@@ -366,13 +366,15 @@ static enum turn take_turn(struct want *want, struct weft_cache_waiter *waiter, 
                : weft_cache_store_find(&part->store, want->hash, want->key, now_of(want));
     struct weft_cache_flight *flight =
         *out != NULL ? NULL : weft_cache_flight_find(&part->flights, want->hash, want->key);
-    if (flight != NULL && may_wait) {
+    if (flight != NULL && flight->leader == want->rq) {
+        turn = TURN_ALONE; /* its fill asks for the same key */
+    } else if (flight != NULL && may_wait) {
         weft_cache_flight_join(flight, waiter, want->rq);
         turn = TURN_HAS_JOINED;
     } else if (flight != NULL) {
         turn = TURN_MUST_WAIT;
     } else if (*out == NULL) {
-        want->flight = weft_cache_flight_begin(&part->flights, want->hash, want->key);
+        want->flight = weft_cache_flight_begin(&part->flights, want->hash, want->key, want->rq);
         turn = want->flight != NULL ? TURN_LEADS : TURN_ALONE;
     }
     weft_cache_part_unlock(part);

@@ -175,9 +175,22 @@ static weft_rc bad_keys(weft_req *rq)
     return weft_text(rq, 200, WEFT_S("refused"));
 }
 
+static weft_rc fill_twice(weft_req *rq, weft_str key, void *arg, weft_cache_value *out)
+{
+    return weft_cache_fetch(rq, &plain, key, fill, arg, out, NULL);
+}
+
+static weft_rc ask_oneself(weft_req *rq)
+{
+    return weft_cache_reply(rq, &plain, WEFT_S("self"), fill_twice, &fills);
+}
+
 static const struct seam_route routes[] = {
-    {"GET", "/reply/{cache}/{key}", reply}, {"GET", "/look/{cache}/{key}", look},
-    {"GET", "/set/{cache}/{key}", set},     {"GET", "/forget/{cache}/{key}", forget},
+    {"GET", "/self", ask_oneself},
+    {"GET", "/reply/{cache}/{key}", reply},
+    {"GET", "/look/{cache}/{key}", look},
+    {"GET", "/set/{cache}/{key}", set},
+    {"GET", "/forget/{cache}/{key}", forget},
     {"GET", "/bad-keys", bad_keys},
 };
 
@@ -408,10 +421,10 @@ static void so_many_are_made_under_everybodys_eyes(void **state)
     struct weft_cache_flights *flights = &plain.parts->parts[0].flights;
     struct weft_cache_flight *all[WEFT_CACHE_FLIGHTS_MAX];
     for (uint64_t i = 0; i < WEFT_CACHE_FLIGHTS_MAX; i++) {
-        all[i] = weft_cache_flight_begin(flights, i, weft_str_make(names[i], 1));
+        all[i] = weft_cache_flight_begin(flights, i, weft_str_make(names[i], 1), NULL);
         assert_non_null(all[i]);
     }
-    assert_null(weft_cache_flight_begin(flights, 0, WEFT_S("one more")));
+    assert_null(weft_cache_flight_begin(flights, 0, WEFT_S("one more"), NULL));
     get(1, "/reply/plain/a");
     get(2, "/reply/plain/a");
     sleep_it_out();
@@ -423,6 +436,14 @@ static void so_many_are_made_under_everybodys_eyes(void **state)
         assert_null(weft_cache_flight_land(flights, all[i], 0));
     (void)ask("/reply/plain/b");
     assert_int_equal(counted(WEFT_COUNTER_CACHE_ALONE), 2);
+}
+
+static void nobody_waits_for_himself(void **state)
+{
+    (void)state;
+    (void)ask("/self");
+    assert_int_equal(fills, 1);
+    assert_true(was(1, "self #1", "X-Cache: MISS"));
 }
 
 static void a_value_is_set_seen_and_forgotten(void **state)
@@ -625,6 +646,7 @@ int main(void)
         CASE(time_by_a_function),
         CASE(what_has_no_place_is_made_each_time),
         CASE(so_many_are_made_under_everybodys_eyes),
+        CASE(nobody_waits_for_himself),
         CASE(a_value_is_set_seen_and_forgotten),
         CASE(a_change_overtakes_who_makes_it),
         CASE(values_are_borrowed_until_the_end),

@@ -1,7 +1,8 @@
 /* drain.c - clients that read one answer each, at full speed, and throw it away in the kernel.
  *
  * All of them in one thread; MSG_TRUNC drops what has arrived without copying it. The request asks
- * for Connection: close, so that the end of the stream is the end of the answer. Prints how many
+ * for Connection: close, so that the end of the stream is the end of the answer; a client that has
+ * BYTES (when given) leaves without the rest. Prints how many
  * bytes came (heads and chunk lines included), the fewest and most of one client, and the time.
  * Bounded: it gives up when nothing comes for 20 s.
  */
@@ -19,6 +20,7 @@ static struct client {
 } clients[CLIENTS_MAX];
 static char buf[TAKE_BYTES]; /* untouched but for the first line: MSG_TRUNC writes nothing */
 static long failed;
+static uint64_t enough = UINT64_MAX;
 
 static void open_client(int ep, uint32_t index, int port, const char *path)
 {
@@ -54,7 +56,8 @@ static bool take(struct client *c)
         return false;
     if (got > 0) {
         c->bytes += (uint64_t)got;
-        return false;
+        if (c->bytes < enough)
+            return false;
     }
     failed += got < 0;
     close(c->fd);
@@ -77,10 +80,12 @@ static void drain_all(int ep, long count)
 
 int main(int argc, char **argv)
 {
-    if (argc < 4 || argc > 5)
-        usage("drain PORT PATH CLIENTS [CPU]");
+    if (argc < 4 || argc > 6)
+        usage("drain PORT PATH CLIENTS [CPU [BYTES]]");
     long count = number(argv[3], 1, CLIENTS_MAX);
     pin_to(argc > 4 ? (int)number(argv[4], -1, 4096) : -1);
+    if (argc > 5)
+        enough = (uint64_t)number(argv[5], 1, INT64_MAX);
     int ep = epoll_create1(EPOLL_CLOEXEC);
     if (ep < 0)
         die("epoll_create1");

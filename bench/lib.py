@@ -209,6 +209,7 @@ http {{
     scgi_temp_path {dir}/scgi;
     server {{
         listen 127.0.0.1:{port} backlog=4096;
+        {more}
         location = / {{ default_type text/plain; return 200 "Hello, World!"; }}
         location = /json {{
             default_type application/json;
@@ -219,8 +220,8 @@ http {{
 """
 
 
-def nginx(port, conns=4096):
-    """Debian's nginx, one worker, access log off; None where it is not installed."""
+def nginx(port, conns=4096, more=""):
+    """Debian's nginx, one worker, access log off; None where it is not installed. more: of its server."""
     binary = shutil.which("nginx") or "/usr/sbin/nginx"
     if not os.access(binary, os.X_OK):
         return None
@@ -228,7 +229,7 @@ def nginx(port, conns=4096):
     os.chmod(folder, 0o755)
     conf = os.path.join(folder, "nginx.conf")
     with open(conf, "w", encoding="ascii") as f:
-        f.write(NGINX_CONF.format(dir=folder, port=port, conns=conns, files=conns + 64))
+        f.write(NGINX_CONF.format(dir=folder, port=port, conns=conns, files=conns + 64, more=more))
     argv = [binary, "-p", folder, "-c", conf, "-e", os.path.join(folder, "error.log")]
     return Server("nginx", argv, port, files=(folder,))
 

@@ -394,7 +394,7 @@ static weft_rc queue_body(struct weft_h1 *h)
         rq->borrowed = true;
     } else if (rq->body.len <=
                    WEFT_MIN(weft_h1_block_room(h), weft_h1_limits_of(h)->inline_body_bytes) &&
-               h->extra_count == 0) {
+               h->extra_count == 0 && !rq->in_place) {
         if (rq->body.len > 0)
             weft_h1_put(h, rq->body);
         rq->body_copied += rq->body.len;

@@ -34,6 +34,7 @@ void weft_req_init(weft_req *rq, const struct weft_exchange_ops *exchange,
     rq->body_held = 0;
     rq->copied = rq->held_peak = 0;
     rq->body_copied = 0;
+    rq->in_place = false;
     rq->pool_slots = 1;
     weft_arena_init(&rq->arena, &service->loop->chunks, 0);
     rq->defers = NULL;
@@ -546,6 +547,7 @@ void weft_req_unanswer(weft_req *rq)
 {
     drop_coder(rq);
     rq->body_kind = WEFT_BODY_NONE;
+    rq->in_place = false;
     rq->out_count = 0;
     rq->out_fields = rq->out_inline; /* from where they move again when they are too many */
     rq->status = 0;

@@ -142,6 +142,7 @@ struct weft_req {
     uint8_t body_kind; /* enum weft_body_kind */
     bool ended;        /* the last byte of a stream is queued */
     bool borrowed;     /* answer points into memory of the request: keep it until sent */
+    bool in_place;     /* the body is sent from where it lies, small as it may be */
     bool uncoded;      /* weft_uncoded() was called */
     uint8_t coder;     /* which one its stream goes through, from 1 on; 0: none (filter.h) */
     uint8_t out_count;

@@ -5,7 +5,7 @@
 
 static size_t body_copied(const weft_req *rq)
 {
-    bool sent = rq->body_kind == WEFT_BODY_MEMORY && rq->head.method != WEFT_HEAD;
+    bool sent = rq->body_kind == WEFT_BODY_MEMORY && rq->head.method != WEFT_HEAD && !rq->in_place;
     return sent && rq->body.len <= rq->service->site->limits.inline_body_bytes ? rq->body.len : 0;
 }
 

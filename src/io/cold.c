@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -31,14 +32,53 @@ static enum weft_warmth probe(int file, uint64_t offset)
     return lives_in_memory(file) ? WEFT_WARM : WEFT_COLD_UNKNOWN;
 }
 
+/* Linux 6.5, in our words: headers may be older. */
+#define SYS_CACHESTAT 451
+struct cache_range {
+    uint64_t offset, bytes;
+};
+struct cache_figures {
+    uint64_t cached, dirty, writeback, evicted, recently_evicted; /* pages */
+};
+
+/* Are all of its pages there? They may be on their way in: that is what probes are for. *out_known
+ * false: the kernel does not tell us, not of this file. */
+static bool all_pages(int file, uint64_t offset, size_t bytes, bool *out_known)
+{
+    struct cache_range range = {offset, bytes};
+    struct cache_figures figures = {0};
+    *out_known = syscall(SYS_CACHESTAT, file, &range, &figures, 0) == 0;
+    uint64_t first = offset / WEFT_PAGE_BYTES, last = (offset + bytes - 1) / WEFT_PAGE_BYTES;
+    return figures.cached >= last - first + 1;
+}
+
+/* Holes of such files have no pages, and need none. */
+static enum weft_warmth cold_unless_in_memory(int file)
+{
+    return lives_in_memory(file) ? WEFT_WARM : WEFT_COLD_NOW;
+}
+
+static enum weft_warmth probe_all(int file, uint64_t offset, size_t bytes)
+{
+    enum weft_warmth warmth = WEFT_WARM;
+    for (size_t at = WEFT_COLD_STRIDE_BYTES; at < bytes && warmth == WEFT_WARM;
+         at += WEFT_COLD_STRIDE_BYTES)
+        warmth = probe(file, offset + at);
+    return warmth;
+}
+
 enum weft_warmth weft_file_warmth(int file, uint64_t offset, size_t bytes)
 {
     weft_assert(bytes > 0);
-    uint64_t last = offset + bytes - 1;
-    enum weft_warmth warmth = WEFT_WARM;
-    for (uint64_t at = offset; at < last && warmth == WEFT_WARM; at += WEFT_COLD_STRIDE_BYTES)
-        warmth = probe(file, at);
-    return warmth == WEFT_WARM ? probe(file, last) : warmth;
+    enum weft_warmth warmth = probe(file, offset);
+    if (warmth == WEFT_WARM && bytes > WEFT_COLD_STRIDE_BYTES) {
+        bool known = false;
+        if (!all_pages(file, offset, bytes, &known))
+            warmth = known ? cold_unless_in_memory(file) : probe_all(file, offset, bytes);
+    }
+    if (warmth == WEFT_WARM && bytes > WEFT_PAGE_BYTES)
+        warmth = probe(file, offset + bytes - 1);
+    return warmth;
 }
 
 /* ---- fetching it ---- */

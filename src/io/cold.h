@@ -2,9 +2,9 @@
  * does not stand still for a disk.
  *
  * Before a part of a file is sent, the kernel is asked for single bytes of it, without waiting
- * (RWF_NOWAIT). Where one is missing, a thread of the pool reads the part, and the connections that
- * want it wait together. A file system that cannot answer (it may be on a network) is read so
- * always, one whose files live in memory never.
+ * (RWF_NOWAIT), and how many pages of it there are (cachestat). Where one is missing, a thread of
+ * the pool reads the part, and the connections that want it wait together. A file system that
+ * cannot answer (it may be on a network) is read so always, one whose files live in memory never.
  *
  * Lifetime: worker, part of its loop.
  * Threads:  the owner worker; a fetch is the pool thread's while it runs.
@@ -21,9 +21,9 @@
 struct weft_conn; /* io/conn.h */
 struct weft_loop; /* io/loop.h */
 
-#define WEFT_COLD_FETCHES      8                   /* under way at once, of one worker */
-#define WEFT_COLD_PART_BYTES   ((size_t)512 << 10) /* fetched, and taken for warm, at once */
-#define WEFT_COLD_STRIDE_BYTES ((size_t)64 << 10)  /* one byte of each is asked for */
+#define WEFT_COLD_FETCHES      8                  /* under way at once, of one worker */
+#define WEFT_COLD_PART_BYTES   ((size_t)2 << 20)  /* fetched, and taken for warm, at once */
+#define WEFT_COLD_STRIDE_BYTES ((size_t)64 << 10) /* one byte of each is asked for */
 
 struct weft_cold_fetch {
     struct weft_offload_job job;

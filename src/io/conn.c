@@ -12,7 +12,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#define FILE_TURN_BYTES    ((size_t)1 << 20) /* per visit: then the others get their turn */
+#define FILE_TURN_BYTES    ((size_t)2 << 20) /* per visit: then the others get their turn */
 #define SWEEP_MS_MIN       100
 #define REFUSED_LINGER_MAX 16 /* connections beyond the limit that are closed with patience */
 #define SWEEP_MS_MAX       5000

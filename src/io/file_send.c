@@ -8,7 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define PIPE_BYTES 262144
+#define PIPE_BYTES   262144
+#define WINDOW_BYTES ((size_t)512 << 10) /* mapped at once */
 
 size_t weft_file_sender_bytes(enum weft_file_way way)
 {
@@ -96,14 +97,15 @@ static bool reaches(int file, uint64_t end)
     return fstat(file, &info) == 0 && (uint64_t)info.st_size >= end;
 }
 
-static ssize_t by_mmap(int socket, int file, uint64_t offset, size_t bytes, bool more)
+static ssize_t by_mmap(int socket, int file, uint64_t offset, uint64_t left)
 {
+    size_t bytes = (size_t)WEFT_MIN(left, (uint64_t)WINDOW_BYTES);
     uint64_t from = offset & ~(uint64_t)(WEFT_PAGE_BYTES - 1);
     size_t skip = (size_t)(offset - from);
     void *window = mmap(NULL, skip + bytes, PROT_READ, MAP_SHARED, file, (off_t)from);
     if (window == MAP_FAILED)
         return -errno;
-    ssize_t n = send_from(socket, (const char *)window + skip, bytes, more);
+    ssize_t n = send_from(socket, (const char *)window + skip, bytes, bytes < left);
     munmap(window, skip + bytes);
     if (n == -EFAULT || (n > 0 && !reaches(file, offset + (uint64_t)n)))
         return -EIO;
@@ -153,7 +155,7 @@ ssize_t weft_file_send_step(struct weft_file_sender *sender, int socket, int fil
             n = by_read(sender, socket, file, offset, left, copied);
             break;
         case WEFT_FILE_MMAP:
-            n = by_mmap(socket, file, offset, bytes, bytes < left);
+            n = by_mmap(socket, file, offset, left);
             break;
         case WEFT_FILE_SPLICE:
             n = by_splice(sender, socket, file, offset, bytes);

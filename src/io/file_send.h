@@ -26,7 +26,7 @@ enum weft_file_way {
     WEFT_FILE_SPLICE,
 };
 
-#define WEFT_FILE_STEP_BYTES   ((size_t)1 << 20) /* most that one step sends */
+#define WEFT_FILE_STEP_BYTES   ((size_t)2 << 20) /* most that one step sends */
 #define WEFT_FILE_BUFFER_BYTES ((size_t)8192)
 
 struct weft_file_sender {

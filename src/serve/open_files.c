@@ -436,6 +436,7 @@ weft_rc weft_open_file_reply(weft_req *rq, int status, weft_str type,
     weft_assert(len <= file->size - offset);
     weft_str body = {file->body.ptr != NULL ? file->body.ptr + offset : "", (size_t)len};
     WEFT_TRY(weft_reply(rq, status, type, body));
+    rq->in_place = len > 0; /* it is held anyway: one piece more costs a send nothing to speak of */
     if (file->body.ptr != NULL || len == 0)
         return 0;
     rq->body_kind = WEFT_BODY_FILE;

@@ -43,6 +43,7 @@ class Auto(Copies):
     def test_files(self):
         self.assertEqual(self.copies(FILE, '/file/large'), 0)
         self.assertEqual(self.copies(FILE, '/file/hot'), 0)
+        self.assertEqual(self.copies(FILE, '/file/small'), 0)
 
     def test_a_small_body_goes_behind_its_head(self):
         self.assertEqual(self.copies(ROOT, '/'), 1)

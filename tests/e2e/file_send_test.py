@@ -145,18 +145,22 @@ class SlowDisk(weft.Case):
 
     def test_the_worker_goes_on(self):
         """Twelve files, none of whose bytes come, two threads to read them: others are answered."""
+        conns = [self.conn(timeout=20) for _ in range(12)]
+        for i, conn in enumerate(conns):  # their names are known from now on
+            self.assertEqual(conn.ask('/file/f%d' % i, 'HEAD').status, 200)
         before = self.server.metrics()
         self.disk.hold()
-        conns = [self.conn(timeout=20) for _ in range(12)]
-        for i, conn in enumerate(conns):
-            conn.send(weft.request('/file/f%d' % i))
-        self.counted('files_cold_total', before, 8)
-        self.counted('files_cold_queued_total', before, 4)
-        quick = self.conn(timeout=2)
-        for _ in range(20):
-            self.assertEqual(quick.ask('/').body, b'Hello, World!')
-        conns.pop().reset()  # one does not wait for it
-        self.disk.release()
+        try:
+            for i, conn in enumerate(conns):
+                conn.send(weft.request('/file/f%d' % i))
+            self.counted('files_cold_total', before, 8)
+            self.counted('files_cold_queued_total', before, 4)
+            quick = self.conn(timeout=5)
+            for _ in range(20):
+                self.assertEqual(quick.ask('/').body, b'Hello, World!')
+            conns.pop().reset()  # one does not wait for it
+        finally:
+            self.disk.release()
         for i, conn in enumerate(conns):
             self.assertTrue(conn.answer().body == self.disk.content(i))
         self.assertTrue(weft.wait_until(lambda: self.server.open_connections() <= len(conns) + 1))

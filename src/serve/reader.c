@@ -3,6 +3,7 @@
 #include <weft/reader.h>
 #include "http/service.h"
 #include "serve/open_files.h"
+#include "serve/patient.h"
 #include <errno.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -81,7 +82,7 @@ static weft_rc fill(weft_reader *reader, char *to, size_t want, size_t *out_got)
         .fd = file->fd, .piece = {.iov_base = to, .iov_len = want}, .offset = reader->offset};
     read_some(&reading, RWF_NOWAIT);
     if (reading.got == -EAGAIN || reading.got == -EOPNOTSUPP)
-        WEFT_TRY(weft_offload(reader->rq, read_cold, &reading));
+        WEFT_TRY(weft_offload_patiently(reader->rq, read_cold, &reading));
     if (reading.got <= 0)
         return (weft_rc)-EIO; /* it was longer when it was opened */
     *out_got = (size_t)reading.got;

@@ -5,6 +5,7 @@
  */
 #include "serve/save.h"
 #include "http/service.h"
+#include "serve/patient.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -14,8 +15,6 @@
 #define NAME_BYTES_MAX    255 /* NAME_MAX of Linux' file systems */
 #define FD_PATH_BYTES     32  /* "/proc/self/fd/2147483647" */
 #define UPLOAD_PERMISSION 0640
-#define QUEUE_MS_MAX      10000 /* for a place in the offload pool's queue */
-#define QUEUE_STEP_MS     2
 
 struct writing {
     int fd;
@@ -45,23 +44,10 @@ static void write_rest(void *arg)
     writing->rc = write_some(writing, 0);
 }
 
-/* Half of an upload is no use: where the pool's queue is full, this waits for a place in it, as
- * long as a client would. A request that is canceled does not wait. */
-static weft_rc offload(weft_req *rq, void (*fn)(void *arg), void *arg)
-{
-    weft_rc rc = weft_offload(rq, fn, arg);
-    for (uint64_t waited_ms = 0; rc == WEFT_EFULL && waited_ms < QUEUE_MS_MAX;
-         waited_ms += QUEUE_STEP_MS) {
-        WEFT_TRY(weft_sleep_ms(rq, QUEUE_STEP_MS));
-        rc = weft_offload(rq, fn, arg);
-    }
-    return rc;
-}
-
 static weft_rc write_by_thread(struct weft_saver *saver, weft_str bytes)
 {
     struct writing writing = {.fd = saver->fd, .bytes = bytes};
-    WEFT_TRY(offload(saver->rq, write_rest, &writing));
+    WEFT_TRY(weft_offload_patiently(saver->rq, write_rest, &writing));
     return writing.rc;
 }
 
@@ -177,7 +163,7 @@ weft_rc weft_upload_open(weft_req *rq, weft_upload **out)
     *upload = (weft_upload){.fd = -1, .rq = rq};
     WEFT_TRY(weft_defer(rq, end_upload, upload)); /* before there is anything to forget */
     struct opening opening = {dir_fd, -EAGAIN};
-    weft_rc rc = offload(rq, open_unnamed, &opening);
+    weft_rc rc = weft_offload_patiently(rq, open_unnamed, &opening);
     upload->fd = opening.fd < 0 ? -1 : opening.fd;
     if (rc != 0)
         return rc;
@@ -229,7 +215,7 @@ weft_rc weft_upload_keep(weft_upload *upload, weft_str name, bool sync)
     struct naming naming = {
         .dir_fd = rq->service->site->upload_fd, .fd = upload->fd, .sync = sync, .rc = WEFT_ESTATE};
     memcpy(naming.name_z, name.ptr, name.len);
-    weft_rc rc = offload(rq, give_name, &naming);
+    weft_rc rc = weft_offload_patiently(rq, give_name, &naming);
     upload->kept = naming.named; /* also where the request was canceled meanwhile */
     return rc != 0 ? rc : naming.rc;
 }

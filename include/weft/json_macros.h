@@ -7,8 +7,8 @@
 #ifndef WEFT_JSON_MACROS_H
 #define WEFT_JSON_MACROS_H
 
-/* A field travels as a list in brackets: its name, whether it is optional, how and where it says that
- * it is there, its member, then what it is and its limits. */
+/* A field travels as a list in brackets: its name, whether it is optional, how and where it says
+ * that it is there, its member, then what it is and its limits. */
 #define WEFT_J_MEMBER_(member, kind, a, b) (#member, false, WEFT_J_HAS_NOT_, 0, member, kind, a, b)
 #define WEFT_J_ARGS_(...)                  __VA_ARGS__
 #define WEFT_J_APPLY_(macro, ...)          macro(__VA_ARGS__)

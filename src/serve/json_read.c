@@ -16,15 +16,20 @@ struct list {
 
 /* An object or a list that was opened and not closed yet. */
 struct level {
-    const weft_json_desc *desc;   /* NULL: a list */
     const weft_json_field *field; /* of an object the one that is read, NULL: none; the list */
     char *out;                    /* the struct; the list's items */
-    struct list *list;            /* where its place and count go when it ends */
-    const char *start;            /* of the list */
     uint64_t seen;                /* of an object a bit per field, of a list the items begun */
-    uint64_t room;                /* of the list, in items */
-    uint32_t next;                /* the field that is expected next */
-    bool begun;                   /* behind the first member */
+    union {
+        const weft_json_desc *desc; /* of the object */
+        struct list *list;          /* where its place and count go when it ends */
+    };
+    union {
+        uint32_t next; /* the field that is expected next */
+        uint32_t room; /* of the list, in items */
+    };
+    uint32_t start; /* of the list, in the text */
+    bool is_list;
+    bool begun; /* behind the first member */
 };
 
 struct reader {
@@ -44,9 +49,9 @@ static size_t put_path(const struct reader *r, char *to, size_t room)
     for (uint32_t i = 0; i < r->depth && len < room; i++) {
         const struct level *level = &r->levels[i];
         const weft_json_field *field = level->field;
-        if (level->desc == NULL && level->seen > 0)
+        if (level->is_list && level->seen > 0)
             len += weft_fmt(to + len, room - len, "[%llu]", (unsigned long long)level->seen - 1);
-        else if (level->desc != NULL && field != NULL)
+        else if (!level->is_list && field != NULL)
             len += weft_fmt(to + len, room - len, "%s%.*s", len > 0 ? "." : "",
                             (int)field->name_len, field->name_z);
     }
@@ -56,20 +61,27 @@ static size_t put_path(const struct reader *r, char *to, size_t room)
     return len;
 }
 
+static void tell(weft_json_error *error, weft_rc rc, const struct weft_json_scan *scan,
+                 const char *text_z)
+{
+    size_t room = sizeof(error->text_z) - 1;
+    error->rc = rc;
+    error->offset = (size_t)(scan->at - scan->start);
+    error->text_z[WEFT_MIN(weft_fmt(error->text_z, room, "%s", text_z), room)] = 0;
+    error->path_z[0] = 0;
+}
+
 WEFT_COLD static bool fail(struct reader *r, weft_rc rc, const char *text_z)
 {
     weft_json_error *error = r->error;
     size_t room = sizeof(error->path_z) - 1;
-    error->rc = rc;
-    error->offset = (size_t)(r->scan.at - r->scan.start);
+    tell(error, rc, &r->scan, text_z);
     size_t len = put_path(r, error->path_z, room);
     if (len > room) {
         memcpy(error->path_z + room - 3, "...", 3);
         len = room;
     }
     error->path_z[len] = 0;
-    error->text_z[WEFT_MIN(weft_fmt(error->text_z, sizeof(error->text_z) - 1, "%s", text_z),
-                           sizeof(error->text_z) - 1)] = 0;
     return false;
 }
 
@@ -325,6 +337,7 @@ static bool open_object(struct reader *r, const weft_json_desc *desc, char *to)
     if (level == NULL)
         return false;
     memset(to, 0, desc->object_bytes);
+    level->is_list = false;
     level->desc = desc;
     level->field = NULL;
     level->out = to;
@@ -349,11 +362,11 @@ static bool open_list(struct reader *r, const weft_json_field *field, char *to)
     struct level *level = open_level(r);
     if (level == NULL)
         return false;
-    level->desc = NULL;
+    level->is_list = true;
     level->field = field;
     level->out = to; /* of an empty one: anything but NULL */
     level->list = (struct list *)(void *)to;
-    level->start = r->scan.at - 1;
+    level->start = (uint32_t)(r->scan.at - r->scan.start - 1);
     level->seen = 0;
     level->room = 0;
     return true;
@@ -363,7 +376,7 @@ static bool open_list(struct reader *r, const weft_json_field *field, char *to)
 WEFT_COLD static bool list_out_of_bounds(struct reader *r, struct level *level)
 {
     level->seen = 0; /* the path is that of the list */
-    return out_of_bounds(r, level->field, level->start);
+    return out_of_bounds(r, level->field, r->scan.start + level->start);
 }
 
 /* Room for a few items without looking ahead; when they are used up, the others are counted, so
@@ -387,7 +400,7 @@ static bool more_items(struct reader *r, struct level *level)
     if (level->seen > 0)
         memcpy(items, level->out, (size_t)level->seen * field->item_bytes);
     level->out = items;
-    level->room = room;
+    level->room = (uint32_t)room; /* no more than the text has bytes */
     return true;
 }
 
@@ -589,6 +602,7 @@ weft_rc weft_json_parse(char *text, size_t len, const weft_json_desc *desc, void
                         const struct weft_json_memory *memory, weft_json_error *error)
 {
     weft_assert(desc->size == sizeof(*desc));
+    weft_assert(len <= UINT32_MAX);
     struct reader r;
     r.scan = (struct weft_json_scan){.start = text, .at = text, .end = text + len};
     r.memory = memory;
@@ -599,7 +613,7 @@ weft_rc weft_json_parse(char *text, size_t len, const weft_json_desc *desc, void
                                                                        : syntax(&r, "");
     while (good && r.depth > 0) {
         struct level *level = &r.levels[r.depth - 1];
-        good = level->desc != NULL ? read_members(&r, level) : read_items(&r, level);
+        good = level->is_list ? read_items(&r, level) : read_members(&r, level);
     }
     if (good && (weft_json_peek(&r.scan) != 0 || r.scan.at < r.scan.end))
         good = syntax(&r, "something behind the value");
@@ -608,15 +622,14 @@ weft_rc weft_json_parse(char *text, size_t len, const weft_json_desc *desc, void
 
 weft_rc weft_json_check(weft_str text, weft_json_error *error)
 {
-    struct reader r;
-    r.scan = (struct weft_json_scan){text.ptr, text.ptr, text.ptr + text.len, NULL, 0};
-    r.error = error;
-    r.unknown = (weft_str){0};
-    r.depth = 0;
-    (void)weft_json_peek(&r.scan); /* to the value */
-    bool good = weft_json_skip(&r.scan, WEFT_JSON_DEPTH_MAX) || scan_failed(&r);
-    (void)weft_json_peek(&r.scan); /* to the end */
-    if (good && r.scan.at < r.scan.end)
-        good = syntax(&r, "something behind the value");
-    return good ? 0 : error->rc;
+    struct weft_json_scan scan = {.start = text.ptr, .at = text.ptr, .end = text.ptr + text.len};
+    (void)weft_json_peek(&scan); /* to the value */
+    bool good = weft_json_skip(&scan, WEFT_JSON_DEPTH_MAX);
+    (void)weft_json_peek(&scan); /* to the end */
+    if (good && scan.at < scan.end)
+        good = weft_json_wrong(&scan, WEFT_ESYNTAX, "something behind the value");
+    if (good)
+        return 0;
+    tell(error, scan.rc, &scan, scan.error_z);
+    return scan.rc;
 }

@@ -18,7 +18,7 @@ struct weft_json_memory {
     void *arg;
 };
 
-/** text     changed where strings have escapes
+/** text     at most UINT32_MAX bytes, changed where strings have escapes
  *  out      desc->object_bytes, zeroed first; half filled after an error
  *  error    filled on failure only
  *  returns  0; WEFT_ESYNTAX (no JSON), WEFT_ERANGE (not what the descriptor says), WEFT_ELIMIT

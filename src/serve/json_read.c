@@ -347,14 +347,6 @@ static bool open_object(struct reader *r, const weft_json_desc *desc, char *to)
     return true;
 }
 
-static char *list_memory(struct reader *r, const weft_json_field *field, uint64_t count)
-{
-    char *items = r->memory->alloc(r->memory->arg, (size_t)count * field->item_bytes);
-    if (items == NULL)
-        (void)fail(r, WEFT_ELIMIT, "is too long for the memory of its route"); /* false, always */
-    return items;
-}
-
 static bool open_list(struct reader *r, const weft_json_field *field, char *to)
 {
     if (*r->scan.at != '[')
@@ -379,6 +371,13 @@ WEFT_COLD static bool list_out_of_bounds(struct reader *r, struct level *level)
     return out_of_bounds(r, level->field, r->scan.start + level->start);
 }
 
+WEFT_COLD static bool list_too_long(struct reader *r, struct level *level)
+{
+    level->seen = 0;
+    r->scan.at = r->scan.start + level->start;
+    return fail(r, WEFT_ELIMIT, "is too long for the memory of its route");
+}
+
 /* Room for a few items without looking ahead; when they are used up, the others are counted, so
  * that memory is asked for once more and no further. `at` stands on an item. */
 static bool more_items(struct reader *r, struct level *level)
@@ -394,9 +393,9 @@ static bool more_items(struct reader *r, struct level *level)
             return list_out_of_bounds(r, level);
         room = level->seen + more;
     }
-    char *items = list_memory(r, field, room);
+    char *items = r->memory->alloc(r->memory->arg, (size_t)room * field->item_bytes);
     if (items == NULL)
-        return false;
+        return list_too_long(r, level);
     if (level->seen > 0)
         memcpy(items, level->out, (size_t)level->seen * field->item_bytes);
     level->out = items;

@@ -38,6 +38,15 @@ class HeapCalls(unittest.TestCase):
                     out.write(bytes(size))
             self.check_none(FILES, 60, '--root', root)
 
+    def test_coders_make_none(self):
+        """Nor do zlib, brotli and zstd: what they allocate lies in their coder."""
+        with tempfile.TemporaryDirectory() as root:
+            with open(os.path.join(root, 'text.txt'), 'wb') as out:
+                out.write(b'warp and weft\n' * 8000)
+            asked = [(route, (('Accept-Encoding', coding + ', identity;q=0'),)) for coding in ('gzip', 'br', 'zstd')
+                     for route in ('/static/text.txt', '/stream?n=3000&pause=0', '/users?size=50')]
+            self.check_none(asked, 20, '--root', root, '--compress-codings', 'zstd, br, gzip')
+
     def check_none(self, asked, connections, *flags):
         if not os.path.exists(COUNTER):
             self.skipTest('%s is not built' % COUNTER)

@@ -82,8 +82,8 @@ typedef struct weft_source_ops {
     /** Put the next bytes at `to`.
      *  room     of which it may put 1..room, 1,024 at least unless the body's length leaves less
      *  out_len  how many they are; 0 (as it is before): the end
-     *  returns  0; WEFT_EAGAIN: there are none yet, ask again later; another < 0: the body breaks off,
-     *           and the connection with it */
+     *  returns  0; WEFT_EAGAIN: there are none yet, ask again later; another < 0: the body and its
+     *           connection break off */
     weft_rc (*pull)(void *arg, char *to, size_t room, size_t *out_len);
     /** Called once, when the request ends: all has left, or never will. May be NULL. */
     void (*close)(void *arg);

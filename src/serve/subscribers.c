@@ -337,11 +337,11 @@ static void sub_start(struct weft_loop *loop, uint32_t held, uint32_t slot, bool
     link_first(loop, s, held);
     weft_channel_lock(store);
     part->loop = loop;
-    if (atomic_fetch_add_explicit(&part->count, 1, memory_order_relaxed) == 0) {
-        part->pass = WEFT_CHANNEL_AT_REST; /* nobody was listening: there is nothing to pass on */
-        atomic_store_explicit(&part->turn, atomic_load(&store->next), memory_order_release);
-    }
     s->at = WEFT_MAX(s->at, store->first);
+    if (atomic_fetch_add_explicit(&part->count, 1, memory_order_relaxed) == 0) {
+        part->pass = WEFT_CHANNEL_AT_REST; /* nobody was listening: it begins where this one does */
+        atomic_store_explicit(&part->turn, s->at, memory_order_release);
+    }
     weft_channel_unlock(store);
     if (!weft_timer_armed(&part->beat)) {
         part->beat = (struct weft_timer){.fire = beat};
@@ -349,6 +349,8 @@ static void sub_start(struct weft_loop *loop, uint32_t held, uint32_t slot, bool
     }
     weft_loop_count(loop, WEFT_COUNTER_SUBSCRIBED);
     go_on(loop, s);
+    if (turn_of(part) < atomic_load_explicit(&store->next, memory_order_relaxed))
+        weft_channel_wake(part); /* nobody was woken for what there is already */
 }
 
 static void sub_cancel(struct weft_loop *loop, uint32_t held)

@@ -262,7 +262,8 @@ class Statuses(weft.Case):
         cls.addClassCleanup(shutil.rmtree, root, True)
         with open(os.path.join(root, 'a.txt'), 'wb') as out:
             out.write(b'text')
-        cls.flags = ('--workers', '1', '--tasks-max', '1', '--timeouts-header-ms', '300', '--root', root)
+        cls.flags = ('--workers', '1', '--tasks-max', '1', '--timeouts-header-ms', '300', '--root', root,
+                     '--compress-codings', 'gzip')
         super().setUpClass()
 
     def check(self, status, data):
@@ -281,6 +282,7 @@ class Statuses(weft.Case):
             (401, b'GET /whoami HTTP/1.1\r\nHost: x\r\n\r\n'),
             (404, b'GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n'),
             (405, post % (b'/', b'Content-Length: 0')),
+            (406, b'GET / HTTP/1.1\r\nHost: x\r\nAccept-Encoding: identity;q=0\r\n\r\n'),
             (408, b'GET / HTTP/1.1\r\nHost:'),
             (411, post % (b'/form', form + b'Transfer-Encoding: chunked') + b'0\r\n\r\n'),
             (413, post % (b'/login', form + b'Content-Length: 5000')),

@@ -9,6 +9,7 @@ import subprocess
 import tempfile
 import unittest
 
+import chromium
 import weft
 
 MB = 1 << 20
@@ -251,6 +252,51 @@ class Cookies(unittest.TestCase):
             self.assertNotEqual(code, 0)
             self.assertIn('cookies.key_path: %s: ' % path, said)
             self.assertIn(words, said)
+
+
+@chromium.needed
+@unittest.skipIf(weft.SANITIZED or weft.ENGINE != 'epoll', 'once is enough')
+class Browser(Folder):
+    """The forms and cookies that a real browser makes."""
+
+    @classmethod
+    def setUpClass(cls):
+        handle, keys = tempfile.mkstemp(prefix='weft-keys-')
+        cls.addClassCleanup(os.unlink, keys)
+        with open(handle, 'w', encoding='ascii') as out:
+            out.write('k' * 64)
+        cls.more = ('--cookies-key-path', keys)
+        super().setUpClass()
+
+    def test_it_sends_a_file_and_keeps_a_cookie(self):
+        folder = tempfile.TemporaryDirectory(prefix='weft-forms.')
+        self.addCleanup(folder.cleanup)
+        source, data = os.path.join(folder.name, 'gr\u00fc\u00df "dich".bin'), os.urandom(100000)
+        with open(source, 'wb') as out:
+            out.write(data)
+        with chromium.Chromium(folder.name) as browser:
+            page = browser.open('http://127.0.0.1:%d/upload' % self.server.port)
+            page.wait('document.forms.length == 2')
+            self.cookies(page)
+            page.value('document.forms[1].note.value = "a\\nb & \u20ac", 1')
+            node = page.call('Runtime.evaluate', expression='document.forms[1].file')['result']['objectId']
+            page.call('DOM.setFileInputFiles', files=[source], objectId=node)
+            page.value('document.forms[1].submit()')
+            page.wait('document.body && document.body.innerText.startsWith("[")')
+            note, file = json.loads(page.value('document.body.innerText'))
+        self.assertEqual(note, {'name': 'note', 'value': 'ab & \u20ac'})  # an input has one line
+        self.assertEqual((file['filename'], file['bytes']), ('gr\u00fc\u00df "dich".bin', len(data)))
+        self.assertEqual(self.saved('gr\u00fc\u00df "dich".bin'), data)
+
+    def cookies(self, page):
+        ask = 'fetch("%s").then(answer => answer.text())'
+        login = 'fetch("/login", {method: "POST", body: new URLSearchParams({user: "%s"})}).then(a => a.status)'
+        self.assertEqual(page.value(ask % '/whoami'), 'nobody\n')
+        self.assertEqual(page.value(login % 'alice'), 204)
+        self.assertEqual(page.value(ask % '/whoami'), 'alice')
+        self.assertEqual(page.value('document.cookie'), '')  # not for scripts
+        self.assertEqual(page.value('fetch("/logout", {method: "POST"}).then(a => a.status)'), 204)
+        self.assertEqual(page.value(ask % '/whoami'), 'nobody\n')
 
 
 class Statuses(weft.Case):

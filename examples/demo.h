@@ -27,7 +27,7 @@ void weft_demo_pool(weft_app *app);   /* /pool/on  /pool/off */
 void weft_demo_cache(weft_app *app);  /* /cache  /cache/{key} */
 void weft_demo_shop(weft_app *app);   /* /shop/products  /shop/cart */
 void weft_demo_pay(weft_app *app);    /* /pay */
-void weft_demo_users(weft_app *app);  /* /users */
+void weft_demo_users(weft_app *app);  /* /users  /users/census */
 
 /** Files below the setting `root`, or the bundled ones: /file/{file:^.*$} in the demo. */
 void weft_demo_files(weft_app *app, const char *pattern_z);

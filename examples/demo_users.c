@@ -91,8 +91,36 @@ static weft_rc new_user(weft_req *rq)
     return weft_json_reply(rq, 201, &user_json, &user);
 }
 
+struct census {
+    uint64_t users, years;
+};
+WEFT_JSON(census_json, struct census, WEFT_F_UINT(users, 0, UINT64_MAX),
+          WEFT_F_UINT(years, 0, UINT64_MAX));
+
+static weft_rc count_user(weft_req *rq, uint64_t index, void *item, void *arg)
+{
+    const struct user *user = item;
+    struct census *census = arg;
+    (void)rq;
+    census->users = index + 1;
+    census->years += (uint64_t)user->age;
+    return WEFT_OK;
+}
+
+/* POST /users/census [{"name":"Ada","age":36}, ...]: as many as there are, one at a time in memory.
+ */
+static weft_rc take_census(weft_req *rq)
+{
+    struct user user;
+    struct census census = {0};
+    WEFT_TRY(weft_json_each(rq, &user_json, &user, 1024, count_user, &census));
+    return weft_json_reply(rq, 200, &census_json, &census);
+}
+
 void weft_demo_users(weft_app *app)
 {
     weft_route(app, "GET", "/users", users, WEFT_ROUTE_OPTS(.memory = 32 << 10));
     weft_route(app, "POST", "/users", new_user, WEFT_ROUTE_OPTS(.memory = 16 << 10));
+    weft_route(app, "POST", "/users/census", take_census,
+               WEFT_ROUTE_OPTS(.memory = 16 << 10, .body_unlimited = true));
 }

@@ -239,7 +239,7 @@ WEFT_CHECK weft_rc weft_json_read_at(weft_req *rq, const weft_json_desc *desc, v
 #define weft_json_read(rq, desc, out) weft_json_read_at((rq), (desc), (out), WEFT_ALLOC_SITE())
 
 /** The same from bytes that are at hand; nothing is answered.
- *  text     changed where texts have escapes; *out borrows it
+ *  text     below 4 GiB; changed where texts have escapes; *out borrows it
  *  error    filled on failure
  *  returns  0; WEFT_ESYNTAX, WEFT_ERANGE, WEFT_ELIMIT (too deep, or its lists do not fit the
  *           route's cap) */
@@ -251,6 +251,27 @@ WEFT_CHECK weft_rc weft_json_read_text_at(weft_req *rq, char *text, size_t len,
                                           weft_json_error *error, struct weft_alloc_site *site);
 #define weft_json_read_text(rq, text, len, desc, out, error)                                       \
     weft_json_read_text_at((rq), (text), (len), (desc), (out), (error), WEFT_ALLOC_SITE())
+
+/** What is called with each item of an array.
+ *  index    from 0
+ *  item     as it was read; its texts and lists are borrowed for the call
+ *  returns  0: go on; an error ends it */
+typedef weft_rc (*weft_json_item_fn)(weft_req *rq, uint64_t index, void *item, void *arg);
+
+/** Read a body that is an array of objects, one by one, however long it is, in constant memory:
+ * what came in one piece is read where it lies, any other is put together in item_bytes_max bytes
+ * of the arena. What fn takes of the arena is forgotten behind it, as by weft_rewind(). Waits (rule
+ * 7). item            what each is read into, zeroed before item_bytes_max  longest text of one
+ *  returns         0, nothing is answered yet; as weft_json_read(), the path begins with the
+ *                  item's index ("[41].name"), 413 for one that is too long; what fn returned;
+ *                  WEFT_ENOMEM: no room for one. Items before the mistake were passed to fn */
+WEFT_CHECK weft_rc weft_json_each(weft_req *rq, const weft_json_desc *desc, void *item,
+                                  size_t item_bytes_max, weft_json_item_fn fn, void *arg);
+WEFT_CHECK weft_rc weft_json_each_at(weft_req *rq, const weft_json_desc *desc, void *item,
+                                     size_t item_bytes_max, weft_json_item_fn fn, void *arg,
+                                     struct weft_alloc_site *site);
+#define weft_json_each(rq, desc, item, item_bytes_max, fn, arg)                                    \
+    weft_json_each_at((rq), (desc), (item), (item_bytes_max), (fn), (arg), WEFT_ALLOC_SITE())
 
 /** Is that one JSON value by RFC 8259, in valid UTF-8, 32 levels deep at most? Names that are given
  *  twice are allowed. Any thread.

@@ -1,4 +1,5 @@
 /* json_bind.c - a request's body into a struct, and what a client is told that sent another one. */
+#include "serve/json_bind.h"
 #include "base/str.h"
 #include "http/message.h"
 #include "http/params.h"
@@ -10,7 +11,7 @@
 /* ---- what it may be ---- */
 
 /* application/json, or whatever/vendor+json (RFC 6839 3.1); JSON is UTF-8 whatever charset says. */
-static weft_rc expect_json(weft_req *rq)
+weft_rc weft_json_expect(weft_req *rq)
 {
     weft_str header = weft_header(rq, "content-type");
     weft_str type = weft_params_first(&header);
@@ -50,6 +51,13 @@ static void count_refusal(weft_req *rq, weft_rc rc)
                                                   : WEFT_COUNTER_JSON_LIMIT);
 }
 
+weft_rc weft_json_refuse(weft_req *rq, const weft_json_error *error)
+{
+    count_refusal(rq, error->rc);
+    WEFT_TRY(problem(rq, error->rc == WEFT_ELIMIT ? 413 : 400, error));
+    return error->rc;
+}
+
 /* ---- reading ---- */
 
 struct lists {
@@ -63,6 +71,14 @@ static void *list_alloc(void *arg, size_t bytes)
     return weft_alloc_at(lists->rq, bytes, lists->site);
 }
 
+weft_rc weft_json_parse_in(weft_req *rq, char *text, size_t len, const weft_json_desc *desc,
+                           void *out, weft_json_error *error, struct weft_alloc_site *site)
+{
+    struct lists lists = {rq, site};
+    struct weft_json_memory memory = {list_alloc, &lists};
+    return weft_json_parse(text, len, desc, out, &memory, error);
+}
+
 weft_rc(weft_json_read_text)(weft_req *rq, char *text, size_t len, const weft_json_desc *desc,
                              void *out, weft_json_error *error)
 {
@@ -72,9 +88,7 @@ weft_rc(weft_json_read_text)(weft_req *rq, char *text, size_t len, const weft_js
 weft_rc weft_json_read_text_at(weft_req *rq, char *text, size_t len, const weft_json_desc *desc,
                                void *out, weft_json_error *error, struct weft_alloc_site *site)
 {
-    struct lists lists = {rq, site};
-    struct weft_json_memory memory = {list_alloc, &lists};
-    weft_rc rc = weft_json_parse(text, len, desc, out, &memory, error);
+    weft_rc rc = weft_json_parse_in(rq, text, len, desc, out, error, site);
     if (WEFT_UNLIKELY(rc != 0))
         count_refusal(rq, rc);
     return rc;
@@ -90,13 +104,10 @@ weft_rc weft_json_read_at(weft_req *rq, const weft_json_desc *desc, void *out,
 {
     weft_str body = {0};
     weft_json_error error;
-    WEFT_TRY(expect_json(rq));
+    WEFT_TRY(weft_json_expect(rq));
     WEFT_TRY(weft_body_at(rq, &body, site));
     /* The body is this request's own, in a buffer or in its arena: it may be written. */
     char *text = (char *)(uintptr_t)body.ptr;
-    weft_rc rc = weft_json_read_text_at(rq, text, body.len, desc, out, &error, site);
-    if (WEFT_LIKELY(rc == 0))
-        return 0;
-    WEFT_TRY(problem(rq, rc == WEFT_ELIMIT ? 413 : 400, &error));
-    return rc;
+    weft_rc rc = weft_json_parse_in(rq, text, body.len, desc, out, &error, site);
+    return WEFT_LIKELY(rc == 0) ? 0 : weft_json_refuse(rq, &error);
 }

@@ -188,6 +188,19 @@ class Bodies(weft.Case):
                 self.assertEqual(json.loads(conn.answer().body), wanted)
         self.created(json.dumps({'pad': 'y' * 12000, 'name': 'x', 'age': 1}), {'id': 100001, 'name': 'x', 'age': 1})
 
+    # shows SF-08
+    def test_a_body_of_a_hundred_thousand(self):
+        body = json.dumps([user(1 + i) for i in range(USERS)]).encode()
+        answer = self.get('/users/census', method='POST', headers=[('Content-Type', 'application/json')], body=body)
+        self.assertEqual(json.loads(answer.body), {'users': USERS, 'years': sum(18 + i % 60 for i in range(USERS))})
+        top = json.loads(self.server.admin('/memory/top').body)['top']
+        peaks = next(row for row in top if row['route'] == 'POST /users/census')
+        self.assertLessEqual(sum(peaks[what]['peak'] for what in ('arena', 'stack', 'body', 'heap')), 64 * KB)
+        body = body[:-1] + b',{"name":"x","age":"1"}]'
+        answer = self.get('/users/census', method='POST', headers=[('Content-Type', 'application/json')], body=body)
+        self.assertEqual(answer.status, 400)
+        self.assertEqual(json.loads(answer.body)['field'], '[100000].age')
+
     def test_a_body_beyond_the_routes_memory(self):
         self.assertEqual(self.post('{"pad":"%s"}' % ('y' * 40000)).status, 413)
 

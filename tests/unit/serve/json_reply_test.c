@@ -16,6 +16,7 @@ WEFT_JSON(person_json, struct person, WEFT_F_STR(name, 0, 40000), WEFT_F_INT(age
           WEFT_F_OPT(WEFT_F_LIST(numbers, WEFT_E_UINT(0, 999999), 0, 100000)));
 
 static size_t copied, held;
+static uint64_t counted_items;
 static weft_rc last;
 
 /* What is read borrows the body, also while the handler waits and until its answer has left. */
@@ -119,9 +120,38 @@ static weft_rc no_room(weft_req *rq)
     return weft_json_send(rq, 200, &json);
 }
 
+/* ---- a body of many ---- */
+
+static weft_rc add_person(weft_req *rq, uint64_t index, void *item, void *arg)
+{
+    const struct person *person = item;
+    weft_json *json = arg;
+    assert_int_equal(index, counted_items++);
+    weft_json_str(json, person->name);
+    weft_json_i64(json, person->age);
+    for (size_t i = 0; i < person->numbers.count; i++)
+        weft_json_u64(json, person->numbers.at[i]);
+    held = rq->arena.held;
+    return person->age == 99 ? WEFT_ENOTFOUND : 0;
+}
+
+static weft_rc persons(weft_req *rq)
+{
+    struct person person;
+    weft_json json;
+    counted_items = 0;
+    WEFT_TRY(weft_json_begin(rq, &json, 8000));
+    weft_json_array(&json);
+    last = weft_json_each(rq, &person_json, &person, 60, add_person, &json);
+    WEFT_TRY(last);
+    weft_json_end_array(&json);
+    return weft_json_send(rq, 200, &json);
+}
+
 static const struct seam_route routes[] = {
     {.method_z = "POST", .pattern_z = "/person", .handler = read_and_reply},
     {.method_z = "POST", .pattern_z = "/borrow", .handler = borrow},
+    {.method_z = "POST", .pattern_z = "/persons", .handler = persons, .body_bytes_max = 1 << 20},
     {.method_z = "GET", .pattern_z = "/stream", .handler = stream},
     {.method_z = "GET", .pattern_z = "/flushed", .handler = flushed},
     {.method_z = "GET", .pattern_z = "/broken", .handler = broken},
@@ -307,6 +337,71 @@ static void writers_grow(void **state)
     expect("200", "null");
 }
 
+/* shows SF-08: wherever the body is cut, each object is read once and in order */
+static void an_array_is_read_object_by_object(void **state)
+{
+    (void)state;
+    const char *body =
+        " [ {\"name\":\"A\\\"},{\\\\\",\"age\":1} ,\n{\"numbers\":[1,2,3,4,5],\"name\":\"\\u00e4\","
+        "\"age\":2},{\"x\":[{}, {\"y\":\"]\"}],\"age\":3,\"name\":\"\"}]\n";
+    for (size_t piece = 1; piece <= 300; piece += piece < 150 ? 1 : 37) {
+        ask("POST /persons", body, piece, WIRE_LATER);
+        expect("200", "[\"A\\\"},{\\\\\",1,\"\xc3\xa4\",2,1,2,3,4,5,\"\",3]");
+    }
+    ask("POST /persons", " [ \n] ", 3, WIRE_NOW);
+    expect("200", "[]");
+}
+
+static void an_array_takes_the_memory_of_one(void **state)
+{
+    (void)state;
+    static char body[200000] = "[";
+    size_t len = 1;
+    for (int i = 0; i < 2000; i++)
+        len += (size_t)snprintf(body + len, sizeof(body) - len,
+                                "{\"name\":\"\",\"age\":%d,\"numbers\":[1,2,3]},", i % 60);
+    memcpy(body + len - 1, "]", 2);
+    ask("POST /persons", body, 997, WIRE_NOW);
+    assert_int_equal(counted_items, 2000);
+    assert_in_range(held, 1, 16 << 10); /* what the answer has room for; the lists are forgotten */
+}
+
+static void mistakes_in_an_array_have_an_index(void **state)
+{
+    (void)state;
+#define ONE "{\"name\":\"\",\"age\":1}"
+    const struct {
+        const char *body, *status, *detail, *offset;
+    } rows[] = {
+        {"{}", "400", "\"must be a list\",\"field\":\"\"", ":0}"},
+        {"", "400", "\"the text ends early\",\"field\":\"\"", ":0}"},
+        {"[", "400", "\"the text ends early\",\"field\":\"\"", ":1}"},
+        {"[" ONE, "400", "\"the text ends early\"", ":20}"},
+        {"[" ONE ",", "400", "\"the text ends early\"", ":21}"},
+        {"[" ONE ",]", "400", "\"[1] must be an object\",\"field\":\"[1]\"", ":21}"},
+        {"[1]", "400", "\"[0] must be an object\"", ":1}"},
+        {"[" ONE " " ONE "]", "400", "\"a comma or ] is expected\"", ":21}"},
+        {"[" ONE "]]", "400", "\"something behind the value\"", ":21}"},
+        {"[" ONE ", {\"name\":7}]", "400", "\"[1].name must be a string\",\"field\":\"[1].name\"",
+         ":30}"},
+        {"[" ONE ",{\"name\":\"\",\"age\":01}]", "400", "\"[1].age a number with", ":38}"},
+        {"[" ONE ",{\"name\":\"\"", "400", "\"the text ends early\"", ":31}"},
+        {"[" ONE ",{\"name\":\"\"]]", "400", "\"[1] a comma or } is expected\"", "}"},
+        {"[{\"name\":\"01234567890123456789012345678901234567890123456789\",\"age\":1}]", "413",
+         "\"[0] is too long\"", "}"},
+        {"[{\"name\":\"\",\"age\":99}," ONE "]", "404", "Not Found", ""},
+    };
+    for (size_t i = 0; i < WEFT_COUNT_OF(rows); i++) {
+        for (size_t piece = 5; piece <= 500; piece += 165) {
+            ask("POST /persons", rows[i].body, piece, WIRE_NOW);
+            char first[30];
+            snprintf(first, sizeof(first), "HTTP/1.1 %s ", rows[i].status);
+            if (!output_begins(first) || !output_has(rows[i].detail) || !output_has(rows[i].offset))
+                fail_msg("row %zu in pieces of %zu: %s", i, piece, seam.wire.out);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -320,6 +415,12 @@ int main(void)
                                         close_worker),
         cmocka_unit_test_setup_teardown(a_stream_is_flushed, open_worker, close_worker),
         cmocka_unit_test_setup_teardown(writers_grow, open_worker, close_worker),
+        cmocka_unit_test_setup_teardown(an_array_is_read_object_by_object, open_worker,
+                                        close_worker),
+        cmocka_unit_test_setup_teardown(an_array_takes_the_memory_of_one, open_worker,
+                                        close_worker),
+        cmocka_unit_test_setup_teardown(mistakes_in_an_array_have_an_index, open_worker,
+                                        close_worker),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

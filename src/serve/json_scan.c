@@ -91,8 +91,8 @@ static bool code_point(struct weft_json_scan *scan, uint32_t *out)
 /* One escape; `at` stands on the backslash. At most 4 bytes go to `to`. */
 static bool escape(struct weft_json_scan *scan, char *to, size_t *out_bytes)
 {
-    static const char plain[] = "\"\\/bfnrt";
-    static const char meant[] = "\"\\/\b\f\n\r\t";
+    static const char meant[256] = {['"'] = '"',  ['\\'] = '\\', ['/'] = '/',  ['b'] = '\b',
+                                    ['f'] = '\f', ['n'] = '\n',  ['r'] = '\r', ['t'] = '\t'};
     if (++scan->at == scan->end)
         return bad(scan, "");
     char c = *scan->at;
@@ -104,11 +104,10 @@ static bool escape(struct weft_json_scan *scan, char *to, size_t *out_bytes)
         *out_bytes = put_utf8(to, point);
         return true;
     }
-    const char *found = c == 0 ? NULL : strchr(plain, c);
-    if (found == NULL)
+    if (meant[(unsigned char)c] == 0)
         return bad(scan, "an unknown escape");
     scan->at++;
-    *to = meant[found - plain];
+    *to = meant[(unsigned char)c];
     *out_bytes = 1;
     return true;
 }
@@ -120,7 +119,7 @@ static bool string_rest(struct weft_json_scan *scan, char *to, size_t *out_bytes
     char *start = to;
     for (;;) {
         size_t run = weft_json_plain(scan->at, (size_t)(scan->end - scan->at));
-        if (to != NULL && to != scan->at)
+        if (to != NULL && to != scan->at && run > 0)
             memmove(to, scan->at, run);
         to = to == NULL ? NULL : to + run;
         scan->at += run;

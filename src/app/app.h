@@ -69,7 +69,7 @@ struct weft_app {
     uint32_t channels_count;
     struct weft_app_mount mounts[WEFT_APP_MOUNTS_MAX];
     uint32_t mount_count;
-    struct weft_mime *mime; /* owned; NULL: no files are served, or not yet */
+    struct weft_mime *mime;                  /* owned; NULL: no files are served, or not yet */
     weft_cache *caches[WEFT_APP_CACHES_MAX]; /* borrowed: static */
     uint32_t caches_count;
     struct weft_cache_settings cache_settings; /* what they borrow */

@@ -40,8 +40,8 @@ enum weft_config_files_send { /* the others as in enum weft_file_way */
                               WEFT_CONFIG_FILES_AUTO
 };
 enum { /* cache.policy behind "auto": as in enum weft_cache_policy; cache.shared likewise */
-    WEFT_CONFIG_CACHE_POLICY_FIRST = 1,
-    WEFT_CONFIG_CACHE_SHARED_OFF = 1
+       WEFT_CONFIG_CACHE_POLICY_FIRST = 1,
+       WEFT_CONFIG_CACHE_SHARED_OFF = 1
 };
 enum weft_config_access {
     WEFT_CONFIG_ACCESS_OFF,

@@ -48,9 +48,9 @@ struct weft_server {
     bool cut;
     struct weft_watch signals;
     int signal_fd;
-    int root_fd;   /* owned; -1: none */
+    int root_fd;              /* owned; -1: none */
     struct weft_redis *redis; /* owned; NULL: none is wanted */
-    int upload_fd; /* owned; -1: none */
+    int upload_fd;            /* owned; -1: none */
     struct weft_cookie_keys cookie_keys;
     struct weft_timer deadline;
     struct weft_post stop;

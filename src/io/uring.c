@@ -451,6 +451,19 @@ static weft_rc uring_attach(struct weft_engine *engine, uint32_t index)
     return 0;
 }
 
+/* All that is in the kernel for a connection. The kernel looks for a descriptor's requests among
+ * those of all, for one by its tag in a table: with thousands of idle ones to close that is
+ * seconds. */
+static void prep_cancel(struct io_uring_sqe *sqe, struct weft_engine *engine, uint32_t index)
+{
+    const struct weft_slot *slot = &engine->slots[index];
+    unsigned fixed = weft_fd_direct(slot->fd) ? IORING_ASYNC_CANCEL_FD_FIXED : 0;
+    if (slot->io & (IO_SENDING | IO_WATCHED))
+        io_uring_prep_cancel_fd(sqe, weft_fd_index(slot->fd), IORING_ASYNC_CANCEL_ALL | fixed);
+    else
+        io_uring_prep_cancel64(sqe, slot_tag(engine, KIND_RECV, index), 0);
+}
+
 /* shutdown() first: it ends what is in the kernel with what has been sent kept on its way. */
 static void uring_detach(struct weft_engine *engine, uint32_t index)
 {
@@ -458,8 +471,7 @@ static void uring_detach(struct weft_engine *engine, uint32_t index)
     slot->io = (uint8_t)((slot->io & ~(IO_STREAM | IO_ONCE)) | IO_DETACHED);
     if (slot->io & (IO_ARMED | IO_SENDING | IO_WATCHED)) {
         struct io_uring_sqe *sqe = entry(engine);
-        unsigned fixed = weft_fd_direct(slot->fd) ? IORING_ASYNC_CANCEL_FD_FIXED : 0;
-        io_uring_prep_cancel_fd(sqe, weft_fd_index(slot->fd), IORING_ASYNC_CANCEL_ALL | fixed);
+        prep_cancel(sqe, engine, index);
         io_uring_sqe_set_data64(sqe, slot_tag(engine, KIND_CANCEL, index));
         slot->io |= IO_CANCELING;
         return;
@@ -599,7 +611,9 @@ static weft_rc uring_turn(struct weft_engine *engine, int64_t wait_ms)
     adapt_wanted(engine);
     lend_spares(engine);
     int rc = 0;
-    if (wait_ms == 0) {
+    /* Completions that are there already need no wait; but that others are made must be asked for in
+     * so many words (DEFER_TASKRUN), or who sends a lot that is over at once starves them. */
+    if (wait_ms == 0 || io_uring_cq_ready(&b->ring) > 0) {
         rc = io_uring_submit_and_get_events(&b->ring);
     } else if (wait_ms < 0) {
         rc = io_uring_submit_and_wait(&b->ring, 1);

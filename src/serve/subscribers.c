@@ -10,8 +10,10 @@
 #include "http/service.h"
 #include <errno.h>
 
-#define BATCH      512 /* subscribers looked at per turn of the loop */
-#define CATCH_UP   32  /* events sent to one that is behind, per visit */
+#define BATCH 256 /* subscribers looked at per turn of the loop */
+#define FLYING_MAX                                                                                 \
+    128 /* of a pass's sends under way: more completions than a turn takes would queue up */
+#define CATCH_UP   32 /* events sent to one that is behind, per visit */
 #define END        WEFT_S("0\r\n\r\n")
 #define EVENT_TYPE WEFT_S("text/event-stream")
 
@@ -19,7 +21,7 @@ enum {
     CHUNKED = 1,  /* its body is framed */
     SENDING = 2,  /* the engine will tell what became of a send */
     BLOCKED = 4,  /* its socket takes nothing: the engine will tell when it does */
-    FLYING = 8,   /* what is being sent is the event that is passed on */
+    FLYING = 8,   /* what is being sent is what its pass sends: counted there */
     ENDING = 16,  /* the server drains */
     LEAVING = 32, /* it is gone; its object goes when the send is over */
 };
@@ -121,6 +123,15 @@ static ssize_t send_bytes(struct weft_loop *loop, struct weft_subscriber *s, wef
     return weft_engine_try_send(&loop->engine, s->slot, bytes);
 }
 
+static ssize_t counted(struct weft_subscriber *s, ssize_t n)
+{
+    if (n == -EINPROGRESS) {
+        s->flags |= FLYING;
+        s->part->flying++;
+    }
+    return n;
+}
+
 static ssize_t send_text(struct weft_loop *loop, struct weft_subscriber *s)
 {
     const struct weft_channel_store *store = s->part->store;
@@ -128,19 +139,14 @@ static ssize_t send_text(struct weft_loop *loop, struct weft_subscriber *s)
     if (s->what == LAST)
         return send_bytes(loop, s, chunked ? END : WEFT_S(""));
     weft_str text = weft_str_make(store->texts[s->what].text, store->texts[s->what].bytes);
-    return send_bytes(loop, s, unframed(text, chunked));
+    return counted(s, send_bytes(loop, s, unframed(text, chunked)));
 }
 
 /* The event that is passed on stays where it is while somebody is being sent it. */
 static ssize_t send_present(struct weft_loop *loop, struct weft_subscriber *s)
 {
     bool chunked = (s->flags & CHUNKED) != 0;
-    ssize_t n = send_bytes(loop, s, weft_channel_bytes_of(s->part->store, s->at, chunked));
-    if (n == -EINPROGRESS) {
-        s->flags |= FLYING;
-        s->part->flying++;
-    }
-    return n;
+    return counted(s, send_bytes(loop, s, weft_channel_bytes_of(s->part->store, s->at, chunked)));
 }
 
 /* An older one may be written over as soon as nobody holds the lock: its bytes are read before. */
@@ -293,17 +299,17 @@ static void run_passes(struct weft_channel_part *part)
 {
     int left = BATCH;
     while (part->pass != WEFT_CHANNEL_AT_REST || begin_pass(part)) {
-        for (; part->cursor != WEFT_POOL_NONE && left > 0; left--) {
+        for (; part->cursor != WEFT_POOL_NONE && part->flying < FLYING_MAX && left > 0; left--) {
             struct weft_subscriber *s = sub_at(part->loop, part->cursor);
             part->cursor = s->next;
             visit(part->loop, s);
         }
-        if (part->cursor != WEFT_POOL_NONE || left == 0) {
+        if (part->flying >= FLYING_MAX || (part->cursor == WEFT_POOL_NONE && part->flying > 0))
+            return; /* completions go on */
+        if (part->cursor != WEFT_POOL_NONE || left <= 0) {
             weft_channel_wake(part); /* others have their turn */
             return;
         }
-        if (part->flying > 0)
-            return; /* goes on with the last completion */
         finish_pass(part);
         left--;
     }
@@ -358,10 +364,11 @@ static void sub_cancel(struct weft_loop *loop, uint32_t held)
     weft_pool_put(&loop->held, held);
 }
 
-/* A send of a pass may have been the last one that the pass waits for. */
-static void pass_may_end(struct weft_channel_part *part)
+/* A send of a pass is over: it may have been one too many, or the last one. */
+static void pass_goes_on(struct weft_channel_part *part)
 {
-    if (part->pass == WEFT_CHANNEL_PASSING && part->cursor == WEFT_POOL_NONE && part->flying == 0)
+    uint32_t most = part->cursor == WEFT_POOL_NONE ? 0 : FLYING_MAX / 2;
+    if (part->pass != WEFT_CHANNEL_AT_REST && part->flying <= most)
         run_passes(part);
 }
 
@@ -378,7 +385,7 @@ static void sub_sent(struct weft_loop *loop, uint32_t held, ssize_t n)
         leave(loop, s);
     else if ((flags & BLOCKED) || (took(loop, s, n) && !(s->flags & BLOCKED)))
         go_on(loop, s);
-    pass_may_end(part);
+    pass_goes_on(part);
 }
 
 static void sub_ended(struct weft_loop *loop, uint32_t held, weft_rc rc)

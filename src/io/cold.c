@@ -192,17 +192,51 @@ static weft_rc take_fetch(struct weft_conn *conn)
     return free == NULL ? WEFT_EFULL : start(free, conn, part_of(conn));
 }
 
+/* May be wrong for so long about a file that was closed, and another one opened by its number: then
+ * that one is read as everybody reads. */
+#define KNOWN_MS 100
+
+static struct weft_cold_known *known_of(struct weft_cold *cold, int file, uint64_t part)
+{
+    return &cold->known[((uint64_t)(unsigned)file * 31 + part) % WEFT_COLD_KNOWN];
+}
+
+/* Is all of the part there that ends at `end` or before? */
+static bool part_warm(struct weft_conn *conn, uint64_t part, uint64_t end)
+{
+    uint64_t now = conn->loop->now_ms, from = part * WEFT_COLD_PART_BYTES;
+    struct weft_cold_known *known = known_of(&conn->loop->cold, conn->file, part);
+    if (known->file == conn->file && known->part == part && known->until_ms > now)
+        return true;
+    size_t bytes = (size_t)WEFT_MIN((uint64_t)WEFT_COLD_PART_BYTES, end - from);
+    if (weft_file_warmth(conn->file, from, bytes) != WEFT_WARM)
+        return false;
+    *known = (struct weft_cold_known){conn->file, part, now + KNOWN_MS};
+    return true;
+}
+
+/* As much of the file as goes in one step, by whole parts, so that clients ask for the same ones.
+ */
+static bool step_warm(struct weft_conn *conn)
+{
+    uint64_t end = conn->file_offset + conn->file_left, part_bytes = WEFT_COLD_PART_BYTES;
+    uint64_t first = conn->file_offset / part_bytes;
+    if (!part_warm(conn, first, end))
+        return false;
+    conn->file_warm = WEFT_MIN(end, (first + 1) * part_bytes);
+    if (conn->file_warm < end && part_warm(conn, first + 1, end))
+        conn->file_warm = WEFT_MIN(end, (first + 2) * part_bytes);
+    return true;
+}
+
 /* For one that has waited: what it wants may have come with what others wanted. */
 static weft_rc find_room(struct weft_conn *conn)
 {
-    size_t bytes = part_of(conn);
     weft_rc rc = 0;
-    if (weft_file_warmth(conn->file, conn->file_offset, bytes) == WEFT_WARM) {
-        conn->file_warm = conn->file_offset + bytes;
+    if (step_warm(conn))
         go_on(conn);
-    } else {
+    else
         rc = take_fetch(conn);
-    }
     if (rc != 0 && rc != WEFT_EFULL)
         go_on(conn); /* the pool is at its end: it asks once more, and hears so */
     return rc;
@@ -235,14 +269,14 @@ static void stand_in_line(struct weft_conn *conn)
 weft_rc weft_cold_ask(struct weft_conn *conn)
 {
     struct weft_cold *cold = &conn->loop->cold;
-    size_t bytes = part_of(conn);
     if (conn->file_offset < conn->file_warm)
         return 0;
-    if (cold->offload == NULL ||
-        weft_file_warmth(conn->file, conn->file_offset, bytes) == WEFT_WARM) {
-        conn->file_warm = conn->file_offset + bytes;
+    if (cold->offload == NULL) {
+        conn->file_warm = conn->file_offset + conn->file_left;
         return 0;
     }
+    if (step_warm(conn))
+        return 0;
     weft_rc rc = take_fetch(conn);
     if (rc == WEFT_EFULL) {
         stand_in_line(conn);

@@ -8,8 +8,8 @@
  *
  * Lifetime: worker, part of its loop.
  * Threads:  the owner worker; a fetch is the pool thread's while it runs.
- * Memory:   part of struct weft_loop: WEFT_COLD_FETCHES fetches. A connection that waits is a link
- * in a list.
+ * Memory:   part of struct weft_loop: WEFT_COLD_FETCHES fetches, WEFT_COLD_KNOWN parts. A
+ * connection that waits is a link in a list.
  */
 #ifndef WEFT_IO_COLD_H
 #define WEFT_IO_COLD_H
@@ -35,9 +35,18 @@ struct weft_cold_fetch {
     struct weft_conn *waiters;
 };
 
+/* A part that was found in memory a moment ago: many clients of one file ask once for all. */
+struct weft_cold_known {
+    int file;
+    uint64_t part;
+    uint64_t until_ms;
+};
+#define WEFT_COLD_KNOWN 64
+
 struct weft_cold {
     struct weft_offload *offload; /* borrowed; NULL: nothing is ever fetched */
     struct weft_cold_fetch fetches[WEFT_COLD_FETCHES];
+    struct weft_cold_known known[WEFT_COLD_KNOWN];
     struct weft_conn *first, *last; /* those for whom there was none free */
     struct weft_timer retry;        /* the pool was full of others' work */
 };

@@ -112,6 +112,7 @@ struct weft_conn {
     uint64_t sent_bytes;         /* since the object was made */
     uint64_t progress_ms;        /* when the peer last took something */
     bool sending;                /* pending */
+    bool corked;                 /* the socket waits for full packets */
     bool file_mode;              /* the socket was made non-blocking for a file */
     bool installs;               /* counted among those that may have a descriptor */
 };

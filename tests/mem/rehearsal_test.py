@@ -280,6 +280,22 @@ def stream_that_sleeps(conn):
           b''.join(b'Chunk %d\n' % i for i in range(1500)))
 
 
+def stream_that_is_pulled(conn):
+    check(conn.ask('/stream?n=1500'), 200, b''.join(b'Chunk %d\n' % i for i in range(1500)))
+
+
+def events(conn):
+    check(conn.ask('/events', method='POST', body=b'rehearsed'), 202)
+    conn.send(weft.request('/events', headers=[('Last-Event-ID', 'none')]))
+    head = conn.until(b'\r\n\r\n')
+    if head is None or head[9:12] in (b'500', b'503'):
+        raise Refused
+    while b'data: rehearsed\n\n' not in conn.buffer:
+        if not conn.more():
+            raise Refused
+    conn.close()
+
+
 def file(conn):
     check(conn.ask('/file/large'), 200, bytes(FILE_BYTES))
 
@@ -320,7 +336,8 @@ def health(conn):
 
 
 PUBLIC = (keep_alive, stack_buffer, json_answer, many_headers, pipelined, head_in_pieces, large_arena,
-          objects, burst, burst_of_malloc, stream, stream_that_sleeps, file, upload,
+          objects, burst, burst_of_malloc, stream, stream_that_sleeps,
+          stream_that_is_pulled, events, file, upload,
           upload_in_chunks)
 ADMIN = (metrics, ledger, health)
 

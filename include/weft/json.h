@@ -137,6 +137,7 @@ typedef struct weft_json_field {
     uint32_t has;        /* 1 + offset of the bool that tells whether it was there; 0: none */
     uint16_t name_len;   /* */
     bool optional;       /* may be absent or null */
+    bool named;          /* by WEFT_F_NAMED: its name may need escapes */
     uint8_t kind;        /* enum weft_json_kind */
     uint8_t bytes;       /* of the member where it is a whole number: 1, 2, 4, 8 */
     uint32_t item_bytes; /* of an object; of an item of a list */

@@ -7,15 +7,16 @@
 #ifndef WEFT_JSON_MACROS_H
 #define WEFT_JSON_MACROS_H
 
-/* A field travels as a list in brackets: its name, whether it is optional, how and where it says
- * that it is there, its member, then what it is and its limits. */
-#define WEFT_J_MEMBER_(member, kind, a, b) (#member, false, WEFT_J_HAS_NOT_, 0, member, kind, a, b)
-#define WEFT_J_ARGS_(...)                  __VA_ARGS__
-#define WEFT_J_APPLY_(macro, ...)          macro(__VA_ARGS__)
-#define WEFT_J_OPT_(name, optional, ...)   (name, true, __VA_ARGS__)
-#define WEFT_J_NAMED_(new_name, name, ...) (new_name, __VA_ARGS__)
-#define WEFT_J_MAYBE_(has, name, optional, has_kind, has_not, ...)                                 \
-    (name, true, WEFT_J_HAS_, has, __VA_ARGS__)
+/* A field travels as a list in brackets: its name, whether that was given, whether it is optional,
+ * how and where it says that it is there, its member, then what it is and its limits. */
+#define WEFT_J_MEMBER_(member, kind, a, b)                                                         \
+    (#member, false, false, WEFT_J_HAS_NOT_, 0, member, kind, a, b)
+#define WEFT_J_ARGS_(...)                         __VA_ARGS__
+#define WEFT_J_APPLY_(macro, ...)                 macro(__VA_ARGS__)
+#define WEFT_J_OPT_(name, named, optional, ...)   (name, named, true, __VA_ARGS__)
+#define WEFT_J_NAMED_(new_name, name, named, ...) (new_name, true, __VA_ARGS__)
+#define WEFT_J_MAYBE_(has, name, named, optional, has_kind, has_not, ...)                          \
+    (name, named, true, WEFT_J_HAS_, has, __VA_ARGS__)
 #define WEFT_J_HAS_NOT_(type, has) 0
 #define WEFT_J_HAS_(type, has)                                                                     \
     1 + (uint32_t)offsetof(type, has) + WEFT_J_IS_(WEFT_J_TYPE_(type, has), bool)
@@ -32,11 +33,11 @@
     }
 
 #define WEFT_J_FIELD_(type, ...) WEFT_J_FIELD2_(type, __VA_ARGS__)
-#define WEFT_J_FIELD2_(type, name, maybe, has_kind, has_member, member, kind_of, a, b)             \
+#define WEFT_J_FIELD2_(type, name, given, maybe, has_kind, has_member, member, kind_of, a, b)      \
     {                                                                                              \
         .name_z = name, .offset = (uint32_t)offsetof(type, member),                                \
         .has = has_kind(type, has_member), .name_len = sizeof(name) - 1, .optional = maybe,        \
-        kind_of(WEFT_J_TYPE_(type, member), a, b)                                                  \
+        .named = given, kind_of(WEFT_J_TYPE_(type, member), a, b)                                  \
     }
 
 #define WEFT_J_TYPE_(type, member) __typeof__(((type *)0)->member)

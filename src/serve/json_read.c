@@ -170,19 +170,26 @@ WEFT_COLD static bool no_integer(struct reader *r, const weft_json_field *field)
     return fail(r, WEFT_ERANGE, "must be an integer");
 }
 
-/* Digits, as far as 64 bits go.
+/* Digits, as far as 64 bits go: 19 of them always fit.
  *  returns  behind the last one; NULL: no integer, or one too long */
-static const char *take_digits(const char *at, const char *end, uint64_t *out)
+static inline const char *take_digits(const char *at, const char *end, uint64_t *out)
 {
     const char *first = at;
+    const char *sure = end - at > 19 ? at + 19 : end;
     uint64_t value = 0;
-    for (; at < end; at++) {
-        unsigned digit = (unsigned)(unsigned char)*at - '0';
-        if (digit > 9)
-            break;
-        if (at - first >= 19 && (value > UINT64_MAX / 10 || value * 10 > UINT64_MAX - digit))
+    unsigned digit = 0;
+    while (at < sure && (digit = (unsigned)(unsigned char)*at - '0') <= 9) {
+        value = value * 10 + digit;
+        at++;
+    }
+    if (WEFT_UNLIKELY(at == sure && at < end &&
+                      (digit = (unsigned)(unsigned char)*at - '0') <= 9)) {
+        if (value > UINT64_MAX / 10 || value * 10 > UINT64_MAX - digit)
             return NULL;
         value = value * 10 + digit;
+        at++;
+        if (at < end && (unsigned)(unsigned char)*at - '0' <= 9)
+            return NULL;
     }
     bool zeros = *first == '0' && at - first > 1;
     bool real = at < end && (*at == '.' || (*at | 0x20) == 'e');
@@ -514,11 +521,30 @@ static bool read_field(struct reader *r, struct level *level, uint32_t index)
     return read_value(r, field, level->out + field->offset);
 }
 
+/* `at` stands on a name. Is it, without escapes or spaces behind it, the field that is expected?
+ * Then it is passed by, colon included. */
+static bool pass_expected(struct reader *r, const struct level *level)
+{
+    if (level->next >= level->desc->field_count)
+        return false;
+    const weft_json_field *field = &level->desc->fields[level->next];
+    const char *name = r->scan.at + 1;
+    size_t len = field->name_len;
+    if (field->named || (size_t)(r->scan.end - name) < len + 2)
+        return false; /* a given name may hold what has to be escaped */
+    if (name[len] != '"' || name[len + 1] != ':' || !is_name(field, weft_str_make(name, len)))
+        return false;
+    r->scan.at = name + len + 2;
+    return true;
+}
+
 static bool read_member(struct reader *r, struct level *level)
 {
     weft_str name;
     if (r->scan.at == r->scan.end || *r->scan.at != '"')
         return syntax(r, "a name in quotes is expected");
+    if (WEFT_LIKELY(pass_expected(r, level)))
+        return read_field(r, level, level->next);
     if (!weft_json_scan_string(&r->scan, &name))
         return scan_failed(r);
     if (weft_json_peek(&r->scan) != ':')

@@ -32,9 +32,13 @@ static inline bool weft_json_is_space(char c)
 /** The next byte that is no white space; 0 at the end (and for a NUL, which is nothing's start). */
 static inline char weft_json_peek(struct weft_json_scan *scan)
 {
-    while (scan->at < scan->end && weft_json_is_space(*scan->at))
-        scan->at++;
-    return scan->at < scan->end ? *scan->at : 0;
+    const char *at = scan->at, *end = scan->end;
+    if (WEFT_LIKELY(at < end && (unsigned char)*at > ' '))
+        return *at;
+    while (at < end && weft_json_is_space(*at))
+        at++;
+    scan->at = at;
+    return at < end ? *at : 0;
 }
 
 /** Notes the first mistake. returns  false */

@@ -110,10 +110,13 @@ static weft_rc choose_coding(weft_req *rq, int root_fd, weft_str path, struct ch
         choice->none = coding == WEFT_CODING_NONE && rq->service->filter == NULL;
         if (coding == WEFT_CODING_IDENTITY || coding == WEFT_CODING_NONE)
             return 0;
+        there &= ~WEFT_CODING_BIT(coding);
+        if (weft_open_file_known_to_lack(rq, choice->file, coding))
+            continue;
         WEFT_TRY(open_sibling(rq, root_fd, path, choice, coding, &file));
         if (file != NULL)
             return take_sibling(rq, choice, coding, file);
-        there &= ~WEFT_CODING_BIT(coding);
+        weft_open_file_lacks(rq, choice->file, coding);
     }
 }
 

@@ -45,10 +45,12 @@ struct weft_file_entry {
     struct weft_open_file file;
     int64_t ctime_s; /* when anything about it changed: more than mtime tells */
     uint32_t ctime_ns;
-    uint32_t refs;       /* requests that use it */
-    uint32_t hits;       /* times that it was found */
-    int watch;           /* inotify's name for it; WEFT_FILE_UNWATCHED */
-    bool listed;         /* can be found */
+    uint32_t refs; /* requests that use it */
+    uint32_t hits; /* times that it was found */
+    int watch;     /* inotify's name for it; WEFT_FILE_UNWATCHED */
+    bool listed;   /* can be found */
+    uint8_t lacks; /* files beside it that are not there, as whoever asks numbers them: bits */
+    uint64_t lacks_until_ms;
     bool copying;        /* its copy is being made */
     uint64_t checked_ms; /* when it was last seen to be what the entry says */
     uint64_t used_ms;

@@ -429,6 +429,41 @@ weft_rc weft_open_file(weft_req *rq, int root_fd, weft_str path, const struct we
     return open_kept(rq, files, &name, path, out);
 }
 
+/* NULL: a file of the request's own, of which nothing is remembered. */
+static struct weft_file_entry *entry_of(const weft_req *rq, const struct weft_open_file *file)
+{
+    const struct weft_files *files = rq->service->files;
+    if (files == NULL)
+        return NULL;
+    uintptr_t first = (uintptr_t)files->table.entries, at = (uintptr_t)file;
+    size_t bytes = files->table.options.entries * sizeof(struct weft_file_entry);
+    if (at < first || at >= first + bytes)
+        return NULL;
+    return &files->table.entries[(at - first) / sizeof(struct weft_file_entry)];
+}
+
+void weft_open_file_lacks(weft_req *rq, const struct weft_open_file *file, uint32_t which)
+{
+    struct weft_file_entry *entry = entry_of(rq, file);
+    weft_assert(which < 8);
+    if (entry == NULL)
+        return;
+    uint64_t now = rq->loop->now_ms;
+    if (entry->lacks_until_ms <= now) {
+        entry->lacks = 0;
+        entry->lacks_until_ms = now + rq->service->files->table.options.valid_ms;
+    }
+    entry->lacks |= (uint8_t)(1u << which);
+}
+
+bool weft_open_file_known_to_lack(const weft_req *rq, const struct weft_open_file *file,
+                                  uint32_t which)
+{
+    const struct weft_file_entry *entry = entry_of(rq, file);
+    return entry != NULL && entry->lacks_until_ms > rq->loop->now_ms &&
+           (entry->lacks >> which & 1) != 0;
+}
+
 weft_rc weft_open_file_reply(weft_req *rq, int status, weft_str type,
                              const struct weft_open_file *file, uint64_t offset, uint64_t len)
 {

@@ -54,6 +54,12 @@ void weft_files_shrink(struct weft_files *files);
 WEFT_CHECK weft_rc weft_open_file(weft_req *rq, int root_fd, weft_str path,
                                   const struct weft_open_file **out);
 
+/** A file beside this one, number `which` (0..7) as the caller counts them, is not there: for
+ *  files.valid_ms it need not be looked for again. */
+void weft_open_file_lacks(weft_req *rq, const struct weft_open_file *file, uint32_t which);
+bool weft_open_file_known_to_lack(const weft_req *rq, const struct weft_open_file *file,
+                                  uint32_t which);
+
 /** Answer with bytes [offset, offset + len) of it, which lie within its size: from memory where it
  *  is there, else from the page cache, by whatever way the setting files.send says. They are not
  *  copied.

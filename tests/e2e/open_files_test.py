@@ -112,6 +112,15 @@ class OpenFiles(Rooted):
         self.expect(self.conn(), 'large', b'new', 1)
         self.assertTrue(slow.answer().body == data)
 
+    def test_a_long_path_is_opened_each_time(self):
+        conn = self.conn()
+        name = '/'.join(['d' * 100] * 2)
+        os.mkdir(self.path('d' * 100))
+        self.write(name, b'long')
+        before = self.server.metrics()
+        self.expect(conn, name, b'long')
+        self.assertEqual(self.server.metrics()['files_hits_total'], before['files_hits_total'])
+
     def test_it_is_found_open(self):
         conn = self.conn()
         self.write('found', b'f' * HOT)
@@ -160,6 +169,26 @@ class Bounded(Rooted):
         self.counted('files_full_total', before, 4)
         for conn in conns:
             self.assertEqual(len(conn.answer().body), 4 * MB)
+
+
+class Siblings(weft.Case):
+    def test_what_is_not_there_is_not_looked_for_each_time(self):
+        with tempfile.TemporaryDirectory(prefix='weft-open.') as root:
+            settings = os.path.join(root, 'settings.yaml')
+            with open(settings, 'w', encoding='ascii') as out:
+                out.write('static:\n  - {url: /s/, directory: %s, precompressed: on}\n' % root)
+            with open(os.path.join(root, 'x.txt'), 'wb') as out:
+                out.write(b'x' * HOT)
+            flags = ('-c', settings, '--workers', '1', '--files-valid-ms', '300')
+            with weft.Server(*flags) as server, server.conn() as conn:
+                codings = [('Accept-Encoding', 'gzip, br, zstd')]
+                for _ in range(20):
+                    self.assertEqual(conn.ask('/s/x.txt', headers=codings).body, b'x' * HOT)
+                self.assertLess(server.metrics()['files_misses_total'], 1 + 3 * 4)
+                with open(os.path.join(root, 'x.txt.br'), 'wb') as out:
+                    out.write(b'compressed')
+                self.assertTrue(weft.wait_until(
+                    lambda: conn.ask('/s/x.txt', headers=codings).get('Content-Encoding') == 'br'))
 
 
 class Off(weft.Case):

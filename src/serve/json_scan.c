@@ -117,6 +117,7 @@ static bool escape(struct weft_json_scan *scan, char *to, size_t *out_bytes)
 static bool string_rest(struct weft_json_scan *scan, char *to, size_t *out_bytes)
 {
     char *start = to;
+    weft_assert(scan->at != NULL);
     for (;;) {
         size_t run = weft_json_plain(scan->at, (size_t)(scan->end - scan->at));
         if (to != NULL && to != scan->at && run > 0)

@@ -97,7 +97,7 @@ typedef struct weft_source_ops {
 /** Answer with a body that is pulled whenever the client has taken what there was: at its pace, for
  *  as long as it likes, without a stack (rule 7). When this handler has returned, nothing of the
  *  request may be looked at any more, but for what came from weft_alloc(): where its head was is
- *  given back. Not coded (compressed).
+ *  given back.
  *  status   200..999
  *  type     static or borrowed until the request ends (rule 2); empty: no Content-Type
  *  len      bytes of the body; more are not asked for, less breaks it off. Or WEFT_UNSIZED

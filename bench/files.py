@@ -3,8 +3,8 @@
 
 memory   growth of the peak RSS (VmHWM less Rss after one GET /) while so many clients read a 100 MB
          file, or 50 a sparse one of 4 GB. 1,000 clients take 16 MB each, those of the sparse one 64.
-large    server-CPU-seconds per GB: 4 clients read 100 MB each; nginx with sendfile, and weft told to
-         read and write (files.send: read, through 8 KiB).
+large    server-CPU-seconds per GB: 4 clients read 100 MB each; nginx with sendfile; a program that reads
+         8 KiB and writes 8 KiB (readwrite.c); weft told to do so (files.send: read).
 hot      requests per server-CPU-second for 1 KB and 64 KB, again and again, beside nginx with and
          without its open_file_cache.
 ways     the same for sizes between: from a copy in memory, by sendfile, splice, mmap, read.
@@ -28,7 +28,8 @@ KB, MB, GB = 1 << 10, 1 << 20, 1 << 30
 GROWTH_MB = {1: 1, 50: 4, 1000: 24}  # clients: growth wanted at most
 SPARSE_CLIENTS, SPARSE_TAKES = 50, 64 * MB
 CROWD_TAKES = 16 * MB
-LARGE_CLIENTS = 4
+LARGE_CLIENTS, LARGE_RUNS = 4, 3
+READWRITE = "read and write"
 OVER_NGINX, OVER_READ, HOT_OVER_NGINX = 1.0, 0.35, 2.0
 NGINX = "sendfile on; tcp_nopush on; root {root};"
 NGINX_CACHE = " open_file_cache max=1000 inactive=60s; open_file_cache_valid 60s;"
@@ -61,6 +62,14 @@ def nginx(root, more="", name="nginx"):
     server = lib.nginx(lib.free_port(), more=NGINX.format(root=root) + more)
     if server:
         server.name, server.prefix = name, "/"
+    return server
+
+
+def readwrite(root):
+    port = lib.free_port()
+    server = lib.Server(READWRITE, [lib.program("readwrite"), str(port), os.path.join(root, "big"),
+                                           str(lib.SERVER_CPU)], port)
+    server.prefix = "/"
     return server
 
 
@@ -125,13 +134,15 @@ def run_memory(args, root):
 def large_sample(server):
     before_ns = lib.distance_ns()
     ran0, waited0 = lib.cpu_ns(server.pid)
-    out = drain(server, "big", LARGE_CLIENTS, cpu=lib.LOAD_CPU)
+    runs = [drain(server, "big", LARGE_CLIENTS, cpu=lib.LOAD_CPU) for _ in range(LARGE_RUNS)]
     ran1, waited1 = lib.cpu_ns(server.pid)
     tags = {lib.tag_of(before_ns), lib.tag_of(lib.distance_ns())}
+    seconds, gigabytes = sum(r["seconds"] for r in runs), sum(r["bytes"] for r in runs) / GB
+    threads = server.name == READWRITE  # they wait for each other
     return {"server": server.name, "tag": tags.pop() if len(tags) == 1 else "mixed",
-            "errors": out["failed"], "waited": (waited1 - waited0) / 1e9 / out["seconds"],
-            "cpu_s_per_gb": (ran1 - ran0) / 1e9 / (out["bytes"] / GB),
-            "gb_per_s": out["bytes"] / GB / out["seconds"]}
+            "errors": sum(r["failed"] for r in runs),
+            "waited": 0 if threads else (waited1 - waited0) / 1e9 / seconds,
+            "cpu_s_per_gb": (ran1 - ran0) / 1e9 / gigabytes, "gb_per_s": gigabytes / seconds}
 
 
 def pairs(rounds, over, under, key):
@@ -183,7 +194,7 @@ def print_medians(rounds, key, text):
 def run_large(args, root):
     servers = [weft(args, "epoll", root), weft(args, "epoll", root, "--files-send", "read",
                                                name="weft epoll, read"),
-               nginx(root),
+               nginx(root), readwrite(root),
                weft(args, "uring", root, "--files-send", "read", name="weft uring, read"),
                weft(args, "uring", root)]
     with Running(servers) as running:
@@ -191,8 +202,8 @@ def run_large(args, root):
     rows = []
     for engine in ENGINES:
         rows.append(ratio_row(rounds, f"weft {engine}", "nginx", "cpu_s_per_gb", OVER_NGINX, True))
-        rows.append(ratio_row(rounds, f"weft {engine}", f"weft {engine}, read", "cpu_s_per_gb",
-                              OVER_READ, True))
+        for under in (READWRITE, f"weft {engine}, read"):
+            rows.append(ratio_row(rounds, f"weft {engine}", under, "cpu_s_per_gb", OVER_READ, True))
     rows = [r for r in rows if r]
     print(f"\nlarge: server-CPU-seconds per GB, {LARGE_CLIENTS} clients, 100 MB each")
     print_medians(rounds, "cpu_s_per_gb", lambda v: f"{v:.3f}")
@@ -289,7 +300,7 @@ def run_copies(args, root):
 
 
 def add_arguments(parser):
-    parser.add_argument("--files-rounds", type=int, default=6)
+    parser.add_argument("--files-rounds", type=int, default=10)
     parser.add_argument("--files-ms", type=int, default=300)
     parser.add_argument("--files-only", default=",".join(PARTS))
 

@@ -390,12 +390,14 @@ static ssize_t uring_send(struct weft_engine *engine, uint32_t index, struct msg
 
 static ssize_t uring_try_send(struct weft_engine *engine, uint32_t index, weft_str bytes)
 {
+    struct uring_backend *b = engine->backend;
     struct weft_slot *slot = &engine->slots[index];
     struct io_uring_sqe *sqe = entry(engine);
     io_uring_prep_send(sqe, slot->fd, bytes.ptr, bytes.len, MSG_NOSIGNAL | MSG_DONTWAIT);
     aim(sqe, slot);
     io_uring_sqe_set_data64(sqe, slot_tag(engine, KIND_SEND, index));
     slot->io |= IO_SENDING;
+    b->at_once = true;
     return -EINPROGRESS;
 }
 
@@ -611,9 +613,11 @@ static weft_rc uring_turn(struct weft_engine *engine, int64_t wait_ms)
     adapt_wanted(engine);
     lend_spares(engine);
     int rc = 0;
-    /* Completions that are there already need no wait; but that others are made must be asked for in
-     * so many words (DEFER_TASKRUN), or who sends a lot that is over at once starves them. */
-    if (wait_ms == 0 || io_uring_cq_ready(&b->ring) > 0) {
+    /* Where completions are there already, liburing does not ask for others to be made: of sends
+     * that are over at once there are always some left, and they would starve everybody else. */
+    bool crowded = b->at_once && io_uring_cq_ready(&b->ring) > 0;
+    b->at_once = false;
+    if (wait_ms == 0 || crowded) {
         rc = io_uring_submit_and_get_events(&b->ring);
     } else if (wait_ms < 0) {
         rc = io_uring_submit_and_wait(&b->ring, 1);

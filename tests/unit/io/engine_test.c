@@ -10,6 +10,13 @@ static int open_rig(void **state)
     return 0;
 }
 
+static int open_narrow_rig(void **state)
+{
+    (void)state;
+    rig_open((struct rig_options){.send_bytes = 8192});
+    return 0;
+}
+
 static int close_rig(void **state)
 {
     (void)state;
@@ -418,6 +425,153 @@ static void no_more_buffers_are_in_memory_than_are_needed(void **state)
     UNTIL(rig.loop.slots.used == 0);
 }
 
+/* ---- connections that are held ---- */
+
+static struct {
+    uint32_t slot;
+    int starts, ends, drains, told, writable, blocked;
+    ssize_t result; /* of the last send that was told later */
+    bool pending;
+} held;
+
+static void held_start(struct weft_loop *loop, uint32_t index, uint32_t slot, bool chunked)
+{
+    (void)loop;
+    assert_int_equal(index, 77);
+    assert_true(chunked);
+    held.slot = slot;
+    held.starts++;
+}
+
+static void held_cancel(struct weft_loop *loop, uint32_t index)
+{
+    (void)loop, (void)index;
+    fail();
+}
+
+static void held_sent(struct weft_loop *loop, uint32_t index, ssize_t n)
+{
+    (void)loop;
+    assert_int_equal(index, 77);
+    held.told++;
+    held.writable += n == 0;
+    held.result = n;
+    held.pending = false;
+}
+
+static void held_ended(struct weft_loop *loop, uint32_t index, weft_rc rc)
+{
+    (void)index, (void)rc;
+    held.ends++;
+    weft_conn_close_held(loop, held.slot);
+}
+
+static void held_drain(struct weft_loop *loop, uint32_t index)
+{
+    held.drains++;
+    held_ended(loop, index, 0);
+}
+
+static const struct weft_holder test_holder = {.bytes = 16,
+                                               .start = held_start,
+                                               .cancel = held_cancel,
+                                               .sent = held_sent,
+                                               .ended = held_ended,
+                                               .drain = held_drain};
+
+static int hold_one(void)
+{
+    int fd = client_open();
+    memset(&held, 0, sizeof(held));
+    rig.loop.holder = &test_holder;
+    echo_does = DOES_COUNT;
+    echo_mode = WEFT_RECV_STREAM;
+    size_t before = echo_told.bytes;
+    client_say(fd, "hold me");
+    UNTIL(echo_told.bytes == before + 7);
+    weft_conn_hold(&echo_last->conn, 77, true);
+    assert_int_equal(held.starts, 1);
+    assert_int_equal(weft_pool_used(&rig.loop.conns), 0);
+    assert_int_equal(rig.loop.slots.table[held.slot].state, WEFT_SLOT_HELD);
+    return fd;
+}
+
+/* Sends `piece`, which is written over as soon as the engine says that it was read. */
+static ssize_t try_piece(char *piece, size_t len)
+{
+    ssize_t n = weft_engine_try_send(&rig.loop.engine, held.slot, weft_str_make(piece, len));
+    weft_engine_submit(&rig.loop.engine);
+    memset(piece, '!', len);
+    if (n != -EINPROGRESS)
+        return n;
+    held.pending = true;
+    UNTIL(!held.pending);
+    return held.result;
+}
+
+static size_t read_some(int fd, size_t have)
+{
+    ssize_t n = recv(fd, got + have, sizeof(got) - have, 0);
+    return n > 0 ? have + (size_t)n : have;
+}
+
+/* What the socket takes, and what it does not take yet: told in turn, nothing is lost or wrong. */
+static void what_is_sent_at_once_is_read_at_once(void **state)
+{
+    (void)state;
+    int fd = hold_one();
+    size_t sent = 0, have = 0;
+    fill(large, sizeof(large));
+    while (sent < sizeof(large)) {
+        char piece[10000];
+        size_t len = WEFT_MIN(sizeof(piece), sizeof(large) - sent);
+        memcpy(piece, large + sent, len);
+        ssize_t n = try_piece(piece, len);
+        if (n > 0) {
+            sent += (size_t)n;
+            continue;
+        }
+        assert_int_equal(n, -EAGAIN);
+        held.blocked++;
+        held.writable = 0;
+        weft_engine_want_write(&rig.loop.engine, held.slot, false);
+        for (int i = 0; held.writable == 0 && i < 2000; i++) {
+            have = read_some(fd, have);
+            turn();
+        }
+        assert_int_equal(held.writable, 1);
+    }
+    while (have < sizeof(large)) {
+        size_t before = have;
+        have = read_some(fd, have);
+        if (have == before)
+            turn();
+    }
+    assert_memory_equal(got, large, sizeof(large));
+    assert_true(held.blocked > 0);
+    client_say(fd, "nobody listens");
+    turn_for(3);
+    close(fd);
+    UNTIL(held.ends == 1 && rig.loop.slots.used == 0);
+}
+
+static void who_is_held_is_drained_and_cut(void **state)
+{
+    (void)state;
+    int fd = hold_one();
+    weft_conns_drain(&rig.loop);
+    assert_int_equal(held.drains, 1);
+    UNTIL(rig.loop.slots.used == 0);
+    close(fd);
+    rig.loop.draining = false;
+    fd = hold_one();
+    assert_int_equal(weft_conns_abort(&rig.loop), 1);
+    assert_int_equal(held.ends, 1);
+    UNTIL(rig.loop.slots.used == 0);
+    close(fd);
+    rig.loop.holder = NULL;
+}
+
 int main(void)
 {
 #define RIG_TEST(name) cmocka_unit_test_setup_teardown(name, open_rig, close_rig)
@@ -439,6 +593,9 @@ int main(void)
         RIG_TEST(slots_are_used_again_with_another_generation),
         RIG_TEST(requests_that_keep_buffers_stop_the_others_not_the_loop),
         RIG_TEST(no_more_buffers_are_in_memory_than_are_needed),
+        cmocka_unit_test_setup_teardown(what_is_sent_at_once_is_read_at_once, open_narrow_rig,
+                                        close_rig),
+        RIG_TEST(who_is_held_is_drained_and_cut),
     };
     int failed = 0;
     RUN_ON_ENGINES(tests, failed);

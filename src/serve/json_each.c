@@ -45,7 +45,8 @@ static weft_rc refuse(struct each *each, weft_rc rc, const char *text_z, bool of
 
 /* ---- objects ---- */
 
-/* A whole object. What it and the program's function take of the arena is forgotten behind it. */
+/* A whole object. What it and the program's function take of the arena is forgotten behind it;
+ * behind one that ended the reading it stays: its answer may lie there. */
 static weft_rc one_object(struct each *each, char *text, size_t len)
 {
     weft_json_error error;
@@ -59,7 +60,8 @@ static weft_rc one_object(struct each *each, char *text, size_t len)
         return weft_json_refuse(each->rq, &error);
     }
     rc = each->fn(each->rq, index, each->object, each->arg);
-    weft_rewind(each->rq, mark);
+    if (rc == 0)
+        weft_rewind(each->rq, mark);
     return rc;
 }
 

@@ -132,6 +132,11 @@ static weft_rc add_person(weft_req *rq, uint64_t index, void *item, void *arg)
     for (size_t i = 0; i < person->numbers.count; i++)
         weft_json_u64(json, person->numbers.at[i]);
     held = rq->arena.held;
+    if (person->age == 98) {
+        weft_str text = weft_format(rq, "nobody is %d", person->age);
+        WEFT_TRY(weft_fail(rq, 422, text));
+        return WEFT_ERANGE;
+    }
     return person->age == 99 ? WEFT_ENOTFOUND : 0;
 }
 
@@ -143,6 +148,8 @@ static weft_rc persons(weft_req *rq)
     WEFT_TRY(weft_json_begin(rq, &json, 8000));
     weft_json_array(&json);
     last = weft_json_each(rq, &person_json, &person, 60, add_person, &json);
+    if (last != 0)
+        memset(weft_alloc(rq, 64), '?', 64); /* not where an answer lies */
     WEFT_TRY(last);
     weft_json_end_array(&json);
     return weft_json_send(rq, 200, &json);
@@ -389,6 +396,7 @@ static void mistakes_in_an_array_have_an_index(void **state)
         {"[" ONE ",{\"name\":\"\"]]", "400", "\"[1] a comma or } is expected\"", "}"},
         {"[{\"name\":\"01234567890123456789012345678901234567890123456789\",\"age\":1}]", "413",
          "\"[0] is too long\"", "}"},
+        {"[" ONE ",{\"name\":\"\",\"age\":98}]", "422", "nobody is 98", ""},
         {"[{\"name\":\"\",\"age\":99}," ONE "]", "404", "Not Found", ""},
     };
     for (size_t i = 0; i < WEFT_COUNT_OF(rows); i++) {

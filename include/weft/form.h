@@ -96,7 +96,7 @@ WEFT_CHECK weft_rc weft_part_write(weft_multipart *form, int fd, uint64_t bytes_
 
 /** A file under way: below the setting upload.root, without a name. */
 typedef struct weft_upload {
-    int fd; /* to write to; closed when the request ends */
+    int fd; /* to write to; closed and -1 once it is kept, else when the request ends */
     bool kept;
     weft_req *rq;
 } weft_upload;

@@ -195,6 +195,8 @@ static void give_name(void *arg)
     if (good && naming->sync)
         good = fsync(naming->dir_fd) == 0;
     naming->rc = good ? 0 : errno == EEXIST ? WEFT_EEXIST : (weft_rc)-errno;
+    if (naming->named) /* not at the request's end: a form may have a thousand files */
+        close(naming->fd);
 }
 
 static bool name_good(weft_str name)
@@ -217,5 +219,7 @@ weft_rc weft_upload_keep(weft_upload *upload, weft_str name, bool sync)
     memcpy(naming.name_z, name.ptr, name.len);
     weft_rc rc = weft_offload_patiently(rq, give_name, &naming);
     upload->kept = naming.named; /* also where the request was canceled meanwhile */
+    if (naming.named)
+        upload->fd = -1;
     return rc != 0 ? rc : naming.rc;
 }

@@ -75,6 +75,16 @@ class Uploads(Folder):
         self.assertEqual(json.loads(answer.body)[0], {'name': 'a', 'value': '\r\n-\r\n'})
         self.assertEqual(self.saved('slow.txt'), b'x' * 10)
 
+    def test_many_files_take_one_descriptor(self):
+        # What is kept is closed then, not when the form ends: a stranger's form may have 1,000 files.
+        before = self.server.descriptors()
+        body = b''.join(part(b'f', b'x', b'many%d' % i) for i in range(40))
+        with self.conn() as conn:
+            conn.send(b'POST /upload HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n%s: %s\r\n\r\n'
+                      % (TYPE[0].encode(), TYPE[1].encode()) + body + part(b'end', b''))
+            self.assertTrue(weft.wait_until(lambda: 'many39' in os.listdir(self.folder)), 'they do not come')
+            self.assertTrue(weft.wait_until(lambda: self.server.descriptors() <= before + 8), self.server.descriptors() - before)
+
     def test_a_name_is_not_taken_twice(self):
         self.assertEqual(self.upload(part(b'f', b'first', b'once.txt')).status, 200)
         self.assertEqual(self.upload(part(b'f', b'second', b'once.txt')).status, 409)

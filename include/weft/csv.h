@@ -40,7 +40,7 @@ typedef struct weft_csv_opts {
 #define WEFT_CSV_OPTS(...) (&(const weft_csv_opts){.size = sizeof(weft_csv_opts), __VA_ARGS__})
 
 /** Read a request's body of type text/csv. What is wrong with it is answered, with its line:
- *  "line 17: the row is longer than 8192 bytes" (counted).
+ *  "line 17: the row is too long" (counted).
  *  opts     WEFT_CSV_OPTS(...), or NULL
  *  fn       called for each row; arg is passed on
  *  returns  0: all rows were handed over; WEFT_ESYNTAX (400) and WEFT_ELIMIT (413: a row too long,

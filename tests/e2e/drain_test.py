@@ -231,9 +231,13 @@ class Cpus(unittest.TestCase):
                 with weft.Server(preexec=lambda cpus=cpus: os.sched_setaffinity(0, cpus)) as server:
                     self.assertEqual(server.workers, len(cpus))
                     self.assertEqual(server.engine_now(), weft.ENGINE)
-                    found = self.cpus_of(server)
-                    workers = [found[name] for name in found if name.startswith('weft-') and
-                               name[5:].isdigit()]
+
+                    def workers():
+                        return [own for name, own in self.cpus_of(server).items()
+                                if name.startswith('weft-') and name[5:].isdigit()]
+                    # one that was not on its CPU yet has its creator's name
+                    weft.wait_until(lambda: len(workers()) == len(cpus))
+                    found, workers = self.cpus_of(server), workers()
                     self.assertEqual(len(workers), len(cpus))
                     self.assertTrue(all(len(own) == 1 for own in workers), found)  # pinned
                     self.assertEqual(set().union(*workers), cpus)

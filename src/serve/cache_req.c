@@ -508,6 +508,15 @@ static void outdate(const struct want *want, bool remove)
     weft_cache_part_unlock(part);
 }
 
+/* Who asked there before it was gone has brought the old value back by now. */
+static weft_rc forget_behind(const struct want *want)
+{
+    weft_rc rc = delete_behind(want);
+    if (want->parts->backend_count > 0)
+        outdate(want, true);
+    return rc;
+}
+
 weft_rc weft_cache_put(weft_req *rq, weft_cache *cache, weft_str key, const weft_cache_value *value)
 {
     struct want want;
@@ -519,7 +528,7 @@ weft_rc weft_cache_put(weft_req *rq, weft_cache *cache, weft_str key, const weft
     outdate(&want, ttl_ms == 0);
     weft_rc rc = ttl_ms == 0 ? WEFT_EFULL : keep(&want, value, ttl_ms, &kept);
     if (rc != 0) {
-        weft_rc behind = delete_behind(&want); /* else the old value would come back */
+        weft_rc behind = forget_behind(&want); /* else the old value would come back */
         return behind != 0 ? behind : rc;
     }
     rc = put_behind(&want, packed_of(kept), ttl_ms);
@@ -532,5 +541,5 @@ weft_rc weft_cache_delete(weft_req *rq, weft_cache *cache, weft_str key)
     struct want want;
     WEFT_TRY(want_init(&want, rq, cache, key));
     outdate(&want, true);
-    return delete_behind(&want);
+    return forget_behind(&want);
 }

@@ -23,7 +23,8 @@ static struct {
     struct weft_cache_backend backend;
     weft_rc rc; /* what every call answers; 0: it works */
     int gets, puts, removes;
-    uint64_t ttl_ms; /* of the last put */
+    uint64_t remove_ms; /* how long a removal takes */
+    uint64_t ttl_ms;    /* of the last put */
     char keys[BEHIND_MAX][64];
     char values[BEHIND_MAX][512];
     size_t bytes[BEHIND_MAX];
@@ -78,9 +79,11 @@ static weft_rc behind_put(struct weft_cache_backend *backend, weft_req *rq, weft
 static weft_rc behind_remove(struct weft_cache_backend *backend, weft_req *rq, weft_str space,
                              weft_str key)
 {
-    (void)backend, (void)rq;
+    (void)backend;
     behind.removes++;
     WEFT_TRY(behind.rc);
+    if (behind.remove_ms > 0)
+        WEFT_TRY(weft_sleep_ms(rq, behind.remove_ms));
     int at = behind_find(space, key, false);
     if (at >= 0)
         behind.keys[at][0] = 0;
@@ -525,6 +528,17 @@ static void what_is_behind_is_asked_and_told(void **state)
     assert_int_equal(ask("/look/timed/a")->status, 404);
 }
 
+static void what_is_being_forgotten_does_not_come_back(void **state)
+{
+    (void)state;
+    (void)ask("/reply/plain/a");
+    behind.remove_ms = 50;
+    get(1, "/forget/plain/a");
+    get(2, "/look/plain/a"); /* it is still there behind, when it asks */
+    sleep_it_out();
+    assert_int_equal(ask("/look/plain/a")->status, 404);
+}
+
 static void what_is_behind_may_be_old_or_no_value(void **state)
 {
     (void)state;
@@ -651,6 +665,7 @@ int main(void)
         CASE(a_change_overtakes_who_makes_it),
         CASE(values_are_borrowed_until_the_end),
         CASE_BEHIND(what_is_behind_is_asked_and_told),
+        CASE_BEHIND(what_is_being_forgotten_does_not_come_back),
         CASE_BEHIND(what_is_behind_may_be_old_or_no_value),
         CASE_BEHIND(it_goes_on_when_what_is_behind_fails),
         CASE(parts_for_workers),

@@ -200,6 +200,7 @@ static bool count(void *arg, weft_str ending, weft_str type)
 struct maker {
     struct weft_mime *mime;
     weft_str charset;
+    size_t left; /* pairs that were counted: a long file leaves room for the built-in ones */
     size_t text_len, text_room;
     const char *last; /* borrowed: the type that was put last, where it was read */
     size_t at;        /* and where it lies now */
@@ -239,10 +240,12 @@ static bool add(void *arg, weft_str ending, weft_str type)
     struct maker *maker = arg;
     char text[WEFT_MIME_ENDING_MAX];
     size_t len = lower(ending, text);
+    if (maker->left-- == 0)
+        return false;
     struct ending *slot = &maker->mime->slots[find(maker->mime, text, len) - maker->mime->slots];
     if (slot->len > 0)
         return true;
-    if (maker->mime->used == maker->mime->slot_mask / 2 || !put_type(maker, type))
+    if (maker->mime->used == maker->mime->slot_mask / 2 + 1 || !put_type(maker, type))
         return false;
     memcpy(slot->text, text, len);
     slot->len = (uint8_t)len;
@@ -257,6 +260,7 @@ weft_rc weft_mime_create(weft_str text, weft_str charset, struct weft_mime **out
     weft_assert(charset.len <= WEFT_MIME_CHARSET_MAX);
     struct sum sum = {.charset_bytes = sizeof("; charset=") + charset.len};
     weft_mime_read(BUILTIN, count, &sum); /* first: they have room, however long the file is */
+    size_t ours = sum.endings;
     weft_mime_read(text, count, &sum);
     size_t slots = 64;
     while (slots < 2 * sum.endings)
@@ -268,7 +272,9 @@ weft_rc weft_mime_create(weft_str text, weft_str charset, struct weft_mime **out
     *mime = (struct weft_mime){
         .bytes = bytes, .slot_mask = (uint32_t)slots - 1, .texts = (char *)&mime->slots[slots]};
     struct maker maker = {.mime = mime, .charset = charset, .text_room = sum.text_bytes};
+    maker.left = sum.endings - ours;
     weft_mime_read(text, add, &maker);
+    maker.left = ours;
     weft_mime_read(BUILTIN, add, &maker);
     *out = mime;
     return 0;

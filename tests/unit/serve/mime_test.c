@@ -88,6 +88,8 @@ static void test_limits(void **state)
     assert_true(weft_mime_bytes(mime) <= WEFT_MIME_BYTES_MAX);
     check(mime, "a.e7", "text/x-000007-and-so-on; charset=utf-8");
     check(mime, "a.e9000", "application/octet-stream");
+    check(mime, "a.html", "text/html; charset=utf-8");
+    check(mime, "a.mov", "video/quicktime"); /* the last */
     weft_mime_destroy(mime);
 }
 

@@ -18,10 +18,30 @@ static weft_str relative(const weft_req *rq, const struct weft_mount *mount)
 {
     weft_str path = weft_path(rq);
     weft_assert(weft_str_starts(path, mount->url));
-    path = weft_str_make(path.ptr + mount->url.len, path.len - mount->url.len);
-    while (path.len > 0 && path.ptr[0] == '/')
-        path = weft_str_make(path.ptr + 1, path.len - 1);
-    return path;
+    return weft_str_make(path.ptr + mount->url.len, path.len - mount->url.len);
+}
+
+/* To the kernel "a//b" is "a/b"; to routes and middleware, which may guard "a/b", it is not. */
+static bool has_empty_segment(weft_str path)
+{
+    for (size_t i = 0; i < path.len; i++)
+        if (path.ptr[i] == '/' && (i == 0 || path.ptr[i - 1] == '/'))
+            return true;
+    return false;
+}
+
+/* Nor is "a/./b" or "a/c/../b". */
+static bool has_dot_segment(weft_str path)
+{
+    for (size_t from = 0, i = 0; i <= path.len; i++) {
+        if (i < path.len && path.ptr[i] != '/')
+            continue;
+        weft_str name = weft_str_make(path.ptr + from, i - from);
+        if (weft_str_eq(name, WEFT_S(".")) || weft_str_eq(name, WEFT_S("..")))
+            return true;
+        from = i + 1;
+    }
+    return false;
 }
 
 /* A name with a dot in front is nobody's business, but for what RFC 8615 puts there. */
@@ -36,18 +56,30 @@ static bool is_hidden(weft_str path)
     return false;
 }
 
-/* One slash more. Written anew, percent-encoded, with one slash in front: "//host" and "/\host"
- * are other sites to a browser. */
-static weft_rc redirect(weft_req *rq)
+/* One slash for several in a row. */
+static weft_str squeeze(char *to, weft_str path)
+{
+    size_t len = 0;
+    for (size_t i = 0; i < path.len; i++)
+        if (path.ptr[i] != '/' || i == 0 || path.ptr[i - 1] != '/')
+            to[len++] = path.ptr[i];
+    return weft_str_make(to, len);
+}
+
+/* Elsewhere here, the query kept. Written anew, percent-encoded, with one slash in front: "//host"
+ * and "/\host" are other sites to a browser.
+ *  ending   what the path has more */
+static weft_rc redirect(weft_req *rq, weft_str ending)
 {
     weft_str path = weft_path(rq), query = weft_query(rq);
-    while (path.len > 1 && path.ptr[1] == '/')
-        path = weft_str_make(path.ptr + 1, path.len - 1);
-    char *to = weft_alloc(rq, 3 * path.len + 2 + query.len);
-    if (to == NULL)
+    char *plain = weft_alloc(rq, path.len);
+    char *to = weft_alloc(rq, 3 * path.len + ending.len + 1 + query.len);
+    if (plain == NULL || to == NULL)
         return WEFT_ENOMEM;
-    size_t at = weft_quote_path(to, path);
-    to[at++] = '/';
+    size_t at = weft_quote_path(to, squeeze(plain, path));
+    if (ending.len > 0)
+        memcpy(to + at, ending.ptr, ending.len);
+    at += ending.len;
     if (query.len > 0) {
         to[at++] = '?';
         memcpy(to + at, query.ptr, query.len);
@@ -102,17 +134,19 @@ weft_rc weft_mount_serve(weft_req *rq)
     weft_str path = relative(rq, mount);
     if (mount->root_fd < 0 || memchr(path.ptr, 0, path.len) != NULL)
         return weft_file_missing(rq);
-    if (!mount->hidden && is_hidden(path))
+    if (has_dot_segment(path) || (!mount->hidden && is_hidden(path)))
         return weft_file_missing(rq);
+    if (has_empty_segment(path))
+        return redirect(rq, (weft_str){0});
     if (path.len == 0 || path.ptr[path.len - 1] == '/')
         return send_directory(rq, mount, path);
     weft_rc rc = weft_file_send(rq, mount->root_fd, path, &mount->rules);
     if (rc == (weft_rc)-EISDIR)
-        return redirect(rq);
+        return redirect(rq, WEFT_S("/"));
     return rc == (weft_rc)-ENOENT ? weft_file_missing(rq) : rc;
 }
 
 weft_rc weft_mount_redirect(weft_req *rq)
 {
-    return redirect(rq);
+    return redirect(rq, WEFT_S("/"));
 }

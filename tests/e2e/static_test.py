@@ -285,7 +285,8 @@ class Directories(Mounted):
     def test_a_slash_is_missing(self):
         for target, location in (('/pub', '/pub/'), ('/pub/sub', '/pub/sub/'), ('/pub/sub?a=b&c', '/pub/sub/?a=b&c'),
                                  ('/plain', '/plain/'), ('/sub/deep', '/sub/deep/'),
-                                 ('/pub/%73ub', '/pub/sub/'), ('/pub//sub', '/pub//sub/')):
+                                 ('/pub/%73ub', '/pub/sub/'), ('/pub//sub?x', '/pub/sub?x'),
+                                 ('/pub//sub//', '/pub/sub/')):
             answer = self.check(target, 301)
             self.assertEqual(answer.get('Location'), location)
 
@@ -295,6 +296,13 @@ class Directories(Mounted):
             self.assertRegex(location, r'\A/[a-z]')
         os.makedirs(os.path.join(ROOT, '\\host'), exist_ok=True)
         self.assertEqual(self.check('/%5chost', 301).get('Location'), '/%5Chost/')
+
+    def test_a_file_has_one_path(self):
+        # What guards /sub/x by its path sees every spelling that leads there.
+        for target in ('//indexed/index.html', '/%2findexed/index.html', '/indexed/%2f/index.html'):
+            self.assertEqual(self.check(target, 301).get('Location'), '/indexed/index.html')
+        for target in ('/dot/./small.bin', '/dot/sub/../small.bin', '/dot/%2e/small.bin', '/dot/sub/..', '/dot/..'):
+            self.check(target, 404)
 
     def test_index(self):
         for target in ('/pub/indexed/', '/indexed/', '/pub/indexed/index.html'):

@@ -5,6 +5,7 @@
  */
 #include "serve/save.h"
 #include "http/service.h"
+#include "serve/closing.h"
 #include "serve/patient.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -145,10 +146,10 @@ static void open_unnamed(void *arg)
 static void end_upload(void *arg)
 {
     weft_upload *upload = arg;
-    if (upload->fd >= 0)
-        close(upload->fd);
-    if (!upload->kept && upload->fd >= 0)
-        weft_loop_count(upload->rq->loop, WEFT_COUNTER_UPLOADS_DROPPED);
+    if (upload->fd < 0)
+        return; /* kept, or never opened */
+    weft_close_by_thread(upload->rq->service->site->offload, upload->fd);
+    weft_loop_count(upload->rq->loop, WEFT_COUNTER_UPLOADS_DROPPED);
     upload->fd = -1;
 }
 

@@ -39,7 +39,7 @@ class Folder(weft.Case):
     def setUpClass(cls):
         cls.folder = tempfile.mkdtemp(prefix='weft-uploads-')
         cls.addClassCleanup(shutil.rmtree, cls.folder, True)
-        cls.flags = ('--workers', '1', '--upload-root', cls.folder, *cls.more)
+        cls.flags = ('--workers', '1', '--offload-threads', '1', '--upload-root', cls.folder, *cls.more)
         super().setUpClass()
 
     def saved(self, name):
@@ -141,6 +141,17 @@ class Uploads(Folder):
                 self.assertTrue(weft.wait_until(lambda: self.unnamed() == 0), 'the file stays')
                 self.counted('uploads_dropped_total', before)
                 self.assertEqual(os.listdir(self.folder), files)
+
+    def test_a_broken_one_is_freed_by_a_thread(self):
+        # The last close of a large file takes as long as its blocks: not the worker's time.
+        before, conn = self.server.metrics(), self.conn()
+        self.begin(conn, b'broken.txt')
+        with weft.Frozen(tid for tid, name in self.server.threads().items() if name == 'weft-offload'):
+            conn.reset()
+            self.counted('uploads_dropped_total', before)
+            self.assertEqual(self.get('/').status, 200)
+            self.assertEqual(self.unnamed(), 1)
+        self.assertTrue(weft.wait_until(lambda: self.unnamed() == 0), 'the file stays')
 
     def test_nor_does_a_killed_server(self):
         folder = tempfile.mkdtemp(prefix='weft-uploads-')

@@ -44,7 +44,7 @@ static size_t books_bytes(const struct weft_file_options *options)
 {
     size_t entries = options->entries * sizeof(struct weft_file_entry);
     size_t bitmaps = 2 * bitmap_words(page_count(options)) * sizeof(uint64_t);
-    size_t buckets = bucket_count(options->entries) * sizeof(uint32_t);
+    size_t buckets = 2 * bucket_count(options->entries) * sizeof(uint32_t);
     return WEFT_ALIGN_UP(entries + bitmaps + buckets, WEFT_PAGE_BYTES);
 }
 
@@ -74,7 +74,8 @@ weft_rc weft_file_table_init(struct weft_file_table *table, const struct weft_fi
     table->touched = table->taken + words;
     table->buckets = (uint32_t *)(void *)(table->touched + words);
     table->pages = (char *)memory + books_bytes(options);
-    memset(table->buckets, 0xff, (table->bucket_mask + 1) * sizeof(*table->buckets));
+    table->watch_buckets = table->buckets + table->bucket_mask + 1;
+    memset(table->buckets, 0xff, 2 * (table->bucket_mask + 1) * sizeof(*table->buckets));
     weft_account_commit(account, (ptrdiff_t)books_bytes(options));
     return 0;
 }
@@ -261,14 +262,46 @@ struct weft_file_entry *weft_file_table_add(struct weft_file_table *table, int r
     return entry;
 }
 
-uint32_t weft_file_table_drop_watched(struct weft_file_table *table, int watch)
+/* ---- watches ---- */
+
+/* Names are numbers that the system gives in turn. */
+static uint32_t *watch_bucket(const struct weft_file_table *table, int watch)
+{
+    return &table->watch_buckets[(uint32_t)watch & table->bucket_mask];
+}
+
+void weft_file_table_watch(struct weft_file_table *table, struct weft_file_entry *entry, int watch)
+{
+    uint32_t *bucket = watch_bucket(table, watch);
+    weft_assert(entry->watch == WEFT_FILE_UNWATCHED);
+    entry->watch = watch;
+    entry->watch_chain = *bucket;
+    *bucket = index_of(table, entry);
+}
+
+bool weft_file_table_unwatch(struct weft_file_table *table, struct weft_file_entry *entry)
+{
+    bool last = true;
+    uint32_t *link = watch_bucket(table, entry->watch);
+    while (*link != WEFT_FILE_NONE) {
+        struct weft_file_entry *one = &table->entries[*link];
+        if (one == entry) {
+            *link = entry->watch_chain;
+            continue;
+        }
+        last &= one->watch != entry->watch;
+        link = &one->watch_chain;
+    }
+    entry->watch = WEFT_FILE_UNWATCHED;
+    return last;
+}
+
+static uint32_t drop_all_watched(struct weft_file_table *table)
 {
     uint32_t dropped = 0;
     for (uint32_t i = 0; i < table->fresh; i++) {
         struct weft_file_entry *entry = &table->entries[i];
         if (!entry->listed || entry->watch == WEFT_FILE_UNWATCHED)
-            continue;
-        if (watch != WEFT_FILE_UNWATCHED && entry->watch != watch)
             continue;
         weft_file_table_drop(table, entry);
         dropped++;
@@ -276,13 +309,20 @@ uint32_t weft_file_table_drop_watched(struct weft_file_table *table, int watch)
     return dropped;
 }
 
-bool weft_file_table_shares_watch(const struct weft_file_table *table,
-                                  const struct weft_file_entry *entry)
+uint32_t weft_file_table_drop_watched(struct weft_file_table *table, int watch)
 {
-    for (uint32_t i = 0; i < table->fresh; i++)
-        if (&table->entries[i] != entry && table->entries[i].watch == entry->watch)
-            return true;
-    return false;
+    uint32_t dropped = 0;
+    if (watch == WEFT_FILE_UNWATCHED)
+        return drop_all_watched(table);
+    for (uint32_t next, i = *watch_bucket(table, watch); i != WEFT_FILE_NONE; i = next) {
+        struct weft_file_entry *entry = &table->entries[i];
+        next = entry->watch_chain; /* it may be gone afterwards */
+        if (!entry->listed || entry->watch != watch)
+            continue;
+        weft_file_table_drop(table, entry);
+        dropped++;
+    }
+    return dropped;
 }
 
 /* ---- copies ---- */

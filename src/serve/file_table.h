@@ -55,6 +55,7 @@ struct weft_file_entry {
     uint64_t checked_ms; /* when it was last seen to be what the entry says */
     uint64_t used_ms;
     uint32_t chain;        /* next of its bucket */
+    uint32_t watch_chain;  /* the same, of those that are watched */
     uint32_t newer, older; /* by use; `newer` links what is free */
     uint32_t page, pages;  /* of its copy */
     uint32_t hash;
@@ -75,7 +76,7 @@ struct weft_file_table {
     uint32_t page_count, pages_used, page_at; /* page_at: where the next search begins */
     size_t booked;                            /* bytes of pages touched and not handed back */
     struct weft_file_entry *entries;          /* owned: one mapping with all that follows */
-    uint32_t *buckets;
+    uint32_t *buckets, *watch_buckets;
     uint64_t *taken, *touched; /* bit per page */
     char *pages;
 };
@@ -130,8 +131,12 @@ bool weft_file_table_age(struct weft_file_table *table, uint64_t before_ms);
  *  many. */
 uint32_t weft_file_table_drop_watched(struct weft_file_table *table, int watch);
 
-/** Is the watch of this name another entry's as well (hard links, two roots)? */
-bool weft_file_table_shares_watch(const struct weft_file_table *table,
-                                  const struct weft_file_entry *entry);
+/** Its file is watched under this name from now on; it was not before. */
+void weft_file_table_watch(struct weft_file_table *table, struct weft_file_entry *entry, int watch);
+
+/** It is watched no longer; it was. Returns whether the name is no other entry's (hard links, two
+ *  roots have the same). */
+WEFT_CHECK bool weft_file_table_unwatch(struct weft_file_table *table,
+                                        struct weft_file_entry *entry);
 
 #endif

@@ -37,10 +37,10 @@ static void on_dropped(struct weft_file_table *table, struct weft_file_entry *en
     struct weft_files *files = WEFT_CONTAINER_OF(table, struct weft_files, table);
     if (entry->file.fd >= 0)
         close(entry->file.fd);
-    if (entry->watch != WEFT_FILE_UNWATCHED && !weft_file_table_shares_watch(table, entry))
-        (void)inotify_rm_watch(files->inotify, entry->watch); /* gone already: as good */
     entry->file.fd = -1;
-    entry->watch = WEFT_FILE_UNWATCHED;
+    int watch = entry->watch;
+    if (watch != WEFT_FILE_UNWATCHED && weft_file_table_unwatch(table, entry))
+        (void)inotify_rm_watch(files->inotify, watch); /* gone already: as good */
 }
 
 static void heard(struct weft_files *files, const struct inotify_event *event)
@@ -96,11 +96,11 @@ static void watch_entry(struct weft_files *files, struct weft_file_entry *entry)
         return;
     char name[40];
     name[weft_fmt(name, sizeof(name) - 1, "/proc/self/fd/%d", entry->file.fd)] = 0;
-    entry->watch = inotify_add_watch(files->inotify, name, CHANGES);
-    if (entry->watch < 0) {
-        entry->watch = WEFT_FILE_UNWATCHED;
+    int watch = inotify_add_watch(files->inotify, name, CHANGES);
+    if (watch >= 0)
+        weft_file_table_watch(&files->table, entry, watch);
+    else
         count(files, WEFT_COUNTER_FILES_UNWATCHED);
-    }
 }
 
 /* ---- the worker's part ---- */

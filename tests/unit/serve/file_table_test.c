@@ -3,17 +3,20 @@
 #include "base/str.h"
 #include "serve/file_table.h"
 #include <stdio.h>
+#include <time.h>
 
 static struct weft_ledger ledger;
 static struct weft_account *account;
 static struct weft_file_table table;
-static int dropped;
+static int dropped, unwatched;
 
 static void count_drop(struct weft_file_table *t, struct weft_file_entry *entry)
 {
     assert_ptr_equal(t, &table);
     assert_false(entry->listed);
     dropped++;
+    if (entry->watch != WEFT_FILE_UNWATCHED)
+        unwatched += weft_file_table_unwatch(t, entry);
 }
 
 static const struct weft_file_options options = {
@@ -22,7 +25,7 @@ static const struct weft_file_options options = {
 static int make(void **state)
 {
     (void)state;
-    dropped = 0;
+    dropped = unwatched = 0;
     assert_int_equal(weft_ledger_init(&ledger, 0), 0);
     assert_int_equal(weft_account_open(&ledger, "open files", 0, &account), 0);
     assert_int_equal(weft_file_table_init(&table, &options, account, count_drop), 0);
@@ -169,14 +172,53 @@ static void a_watch_may_be_shared(void **state)
 {
     (void)state;
     struct weft_file_entry *a = add("a", 1), *b = add("b", 1), *c = add("c", 1);
-    a->watch = b->watch = 7;
-    c->watch = 8;
-    assert_true(weft_file_table_shares_watch(&table, a));
-    assert_false(weft_file_table_shares_watch(&table, c));
-    assert_int_equal(weft_file_table_drop_watched(&table, 7), 2);
+    weft_file_table_watch(&table, a, 7);
+    weft_file_table_watch(&table, b, 7);
+    weft_file_table_watch(&table, c, 7 + 8); /* in the same bucket */
+    weft_file_table_drop(&table, a);
+    assert_int_equal(unwatched, 0);
+    assert_int_equal(weft_file_table_drop_watched(&table, 7), 1);
+    assert_int_equal(unwatched, 1);
     assert_non_null(find("c"));
+    assert_int_equal(weft_file_table_drop_watched(&table, 7), 0);
     assert_int_equal(weft_file_table_drop_watched(&table, WEFT_FILE_UNWATCHED), 1);
     assert_null(find("c"));
+    assert_int_equal(unwatched, 2);
+}
+
+/* One that is in use and no longer found keeps its watch until it is given back. */
+static void a_watch_ends_with_its_last_user(void **state)
+{
+    (void)state;
+    struct weft_file_entry *a = add("a", 1);
+    weft_file_table_watch(&table, a, 7);
+    weft_file_table_ref(a);
+    assert_int_equal(weft_file_table_drop_watched(&table, 7), 1);
+    assert_int_equal(weft_file_table_drop_watched(&table, 7), 0);
+    struct weft_file_entry *again = add("a", 1);
+    weft_file_table_watch(&table, again, 7);
+    weft_file_table_unref(&table, a);
+    assert_int_equal(unwatched, 0); /* the other one needs it */
+    weft_file_table_drop(&table, again);
+    assert_int_equal(unwatched, 1);
+}
+
+/* As many as the setting allows, all watched and all idle: a turn, and not minutes. */
+static void the_most_there_may_be_go_at_once(void **state)
+{
+    (void)state;
+    const struct weft_file_options many = {.entries = 65536};
+    weft_file_table_fini(&table);
+    assert_int_equal(weft_file_table_init(&table, &many, account, count_drop), 0);
+    for (uint32_t i = 0; i < many.entries; i++) {
+        char name[8];
+        snprintf(name, sizeof(name), "%u", i);
+        weft_file_table_watch(&table, add(name, 1), (int)i + 1);
+    }
+    time_t before = time(NULL);
+    assert_false(weft_file_table_age(&table, 2));
+    assert_true(time(NULL) - before <= 5);
+    assert_int_equal(unwatched, many.entries);
 }
 
 /* Whatever happens, pages belong to one copy each and the figures add up. */
@@ -216,6 +258,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(copies_make_room_for_a_copy, make, unmake),
         cmocka_unit_test_setup_teardown(what_nobody_asked_for_goes, make, unmake),
         cmocka_unit_test_setup_teardown(a_watch_may_be_shared, make, unmake),
+        cmocka_unit_test_setup_teardown(a_watch_ends_with_its_last_user, make, unmake),
+        cmocka_unit_test_setup_teardown(the_most_there_may_be_go_at_once, make, unmake),
         cmocka_unit_test_setup_teardown(any_order_adds_up, make, unmake),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -494,9 +494,20 @@ static void rest(struct weft_h1 *h)
     weft_h1_set_deadline(h, WEFT_H1_SOURCE_AGAIN, loop->now_ms + (again_ms > 0 ? again_ms : 10));
 }
 
+/* A client that says no more may be gone; while nothing is sent to it nobody would be told. */
+static bool given_up(const struct weft_h1 *h)
+{
+    uint64_t write_ms = weft_h1_limits_of(h)->write_ms;
+    return h->eof && write_ms != 0 && h->conn.loop->now_ms - h->conn.progress_ms >= write_ms;
+}
+
 bool weft_h1_pull(struct weft_h1 *h)
 {
     weft_req *rq = &h->rq;
+    if (h->source_rests && given_up(h)) {
+        source_breaks(h);
+        return true;
+    }
     if (h->source_rests) {
         rest(h);
         return false;

@@ -132,6 +132,20 @@ static weft_rc source_fails(weft_req *rq)
     return source_of(rq, 601, WEFT_UNSIZED);
 }
 
+static weft_rc nothing_yet(void *arg, char *to, size_t room, size_t *out_len)
+{
+    (void)arg, (void)to, (void)room, (void)out_len;
+    return WEFT_EAGAIN;
+}
+
+static const weft_source_ops silent_source = WEFT_SOURCE(.pull = nothing_yet, .close = lines_over);
+
+static weft_rc source_silent(weft_req *rq)
+{
+    given++;
+    return weft_source(rq, 200, WEFT_S("text/plain"), WEFT_UNSIZED, &silent_source, NULL);
+}
+
 static weft_rc source_twice(weft_req *rq)
 {
     WEFT_TRY(weft_text(rq, 200, WEFT_S("first")));
@@ -144,6 +158,7 @@ static const struct seam_route routes[] = {DEMO_ROUTES,
                                            {"GET", "/source-sized", source_sized},
                                            {"GET", "/source-short", source_short},
                                            {"GET", "/source-fails", source_fails},
+                                           {"GET", "/source-silent", source_silent},
                                            {"GET", "/source-twice", source_twice},
                                            {"GET", "/hurry-large", large, 0, 5},
                                            {"GET", "/charge", charge},
@@ -710,6 +725,29 @@ static void a_source_is_asked_again_later(void **state)
     assert_nothing_is_held();
 }
 
+/* Its client has closed, which alone says only that it will send no more. */
+static void a_silent_source_does_not_wait_for_nobody(void **state)
+{
+    (void)state;
+    uint64_t write_ms = seam.site.limits.write_ms;
+    feed_text(GET("/source-silent"));
+    for (uint64_t ms = 0; ms < 2 * write_ms; ms += 1000)
+        pass_ms(1000);
+    assert_non_null(seam.wire.conn); /* it is there, and waits */
+    hang_up(0);
+    pass_ms(10);
+    assert_int_equal(released, 1);
+    assert_true(seam.wire.closed);
+    wire_open();
+    feed_text(GET("/source-silent"));
+    hang_up(0);
+    pass_ms(write_ms - 1);
+    assert_non_null(seam.wire.conn); /* something may still come, and be read */
+    pass_ms(10);
+    assert_int_equal(released, 2);
+    assert_nothing_is_held();
+}
+
 static void a_source_that_fails_is_broken_off(void **state)
 {
     (void)state;
@@ -779,6 +817,7 @@ int main(void)
         SEAM_TEST(a_stream_may_have_a_length),
         SEAM_TEST(a_source_holds_no_stack_and_no_buffer),
         SEAM_TEST(a_source_is_asked_again_later),
+        SEAM_TEST(a_silent_source_does_not_wait_for_nobody),
         SEAM_TEST(a_source_that_fails_is_broken_off),
         SEAM_TEST(a_stream_that_ends_early_is_broken_off),
     };

@@ -107,6 +107,8 @@ struct weft_engine_ops {
     /* Memory of its own that it could give back right now, and doing so; NULL: never any. */
     size_t (*idle_bytes)(const struct weft_engine *engine);
     void (*trim)(struct weft_engine *engine);
+    /* A window of reclaim ends: what was not needed in it goes back to its pools. NULL: nothing. */
+    void (*window)(struct weft_engine *engine);
     /* Connections without a descriptor; NULL where there are none (epoll). See below. */
     void (*say)(struct weft_engine *engine, uint32_t slot, weft_str text);
     weft_rc (*shutdown)(struct weft_engine *engine, uint32_t slot, int how);

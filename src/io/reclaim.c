@@ -41,6 +41,8 @@ static struct weft_pool *pool_of(struct weft_loop *loop, uint32_t part)
 
 static void age(struct weft_loop *loop)
 {
+    if (loop->engine.ops->window != NULL)
+        loop->engine.ops->window(&loop->engine);
     for (uint32_t part = 0; part < PARTS; part++) {
         struct weft_pool *pool = pool_of(loop, part);
         if (pool != NULL)

@@ -17,8 +17,7 @@
 #define CQ_PER_SQ     8 /* completions that fit, per submission that does */
 #define RECV_PAUSE_MS 1
 #define BUFFER_GROUP  0
-#define WANTED_MIN    32   /* buffers lent however little comes */
-#define WANTED_TURNS  1024 /* with more than twice what came in any of them, fewer will do */
+#define WANTED_MIN    32 /* buffers lent however little comes */
 #define CQES_MAX      32
 #define ACCEPT_DIRECT 0x8000u /* in an accept's tag: what comes are entries of the table */
 
@@ -51,23 +50,22 @@ static bool lend(void *ctx, uint16_t id)
     return true;
 }
 
+static uint32_t wanted_min(const struct weft_engine *engine)
+{
+    return WEFT_MIN(WANTED_MIN, (uint32_t)engine->size.buffers);
+}
+
 /* The ring is a queue: every buffer in it is used in turn, and stays in memory. So it gets what a
- * turn needs, and no more: twice when it ran dry, half when that was too much for some time. The
- * rest is kept for it all the same. */
+ * turn needs, and no more: twice when it ran dry, and less again by uring_window(). The rest is
+ * kept for it all the same. */
 static void adapt_wanted(struct weft_engine *engine)
 {
     struct uring_backend *b = engine->backend;
     b->filled_most = WEFT_MAX(b->filled_most, b->filled);
     b->filled = 0;
-    if (b->ran_out) {
+    if (b->ran_out)
         b->wanted = WEFT_MIN(b->wanted * 2, (uint32_t)engine->size.buffers);
-    } else if (++b->filled_turns < WANTED_TURNS) {
-        return;
-    } else if (b->wanted / 2 > b->filled_most) {
-        b->wanted = WEFT_MAX(b->wanted / 2, WEFT_MIN(WANTED_MIN, (uint32_t)engine->size.buffers));
-    }
     b->ran_out = false;
-    b->filled_turns = b->filled_most = 0;
 }
 
 static void promise(struct weft_engine *engine)
@@ -88,6 +86,37 @@ static void lend_spares(struct weft_engine *engine)
     }
     io_uring_buf_ring_advance(b->buffers, (int)b->ring_adds);
     b->ring_adds = 0;
+}
+
+/* What was lent and is not wanted any more comes back: the newest in the queue, which are last in
+ * turn. The kernel takes buffers only while this thread is in it, and tells each by a completion:
+ * so with none outstanding the queue stands still, and its end may be moved. */
+static void take_back(struct weft_engine *engine)
+{
+    struct uring_backend *b = engine->backend;
+    io_uring_buf_ring_advance(b->buffers, (int)b->ring_adds);
+    b->ring_adds = 0;
+    bool still = io_uring_cq_ready(&b->ring) == 0 && !io_uring_cq_has_overflow(&b->ring);
+    if (b->lent <= b->wanted || !still)
+        return;
+    uint32_t surplus = b->lent - b->wanted;
+    io_uring_buf_ring_advance(b->buffers, -(int)surplus);
+    b->lent -= surplus;
+    for (uint32_t i = 0; i < surplus; i++)
+        weft_bufs_unref(engine->bufs, b->buffers->bufs[(b->buffers->tail + i) & b->ring_mask].bid);
+    promise(engine);
+}
+
+/* A window of reclaim ends: twice what came in its busiest turn will do. */
+static void uring_window(struct weft_engine *engine)
+{
+    struct uring_backend *b = engine->backend;
+    uint32_t enough = wanted_min(engine);
+    while (enough < b->filled_most * 2 && enough < b->wanted)
+        enough *= 2;
+    b->wanted = WEFT_MIN(b->wanted, enough);
+    b->filled_most = 0;
+    take_back(engine);
 }
 
 int weft_uring_setup(struct io_uring *ring, size_t entries)
@@ -153,7 +182,7 @@ static weft_rc uring_open(struct weft_engine *engine)
     engine->sockets_block = true;
     engine->bufs->lend = lend;
     engine->bufs->lend_ctx = engine;
-    b->wanted = WEFT_MIN(WANTED_MIN, (uint32_t)engine->size.buffers);
+    b->wanted = wanted_min(engine);
     weft_account_commit(engine->account, (ptrdiff_t)bytes);
     lend_spares(engine);
     return 0;
@@ -642,6 +671,7 @@ const struct weft_engine_ops weft_uring_ops = {
     .close = uring_close,
     .ranges = uring_ranges,
     .turn = uring_turn,
+    .window = uring_window,
     .listen = uring_listen,
     .unlisten = uring_unlisten,
     .attach = uring_attach,

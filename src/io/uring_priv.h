@@ -45,12 +45,11 @@ enum weft_uring_kind {
 struct uring_backend {
     struct io_uring ring;
     struct io_uring_buf_ring *buffers;
-    uint32_t lent;   /* buffers in the kernel's hands */
-    uint32_t wanted; /* so many should be, WANTED_MIN .. size.buffers */
-    uint32_t filled; /* came back with bytes in this turn */
-    uint32_t filled_most;
-    uint32_t filled_turns; /* that filled_most is of */
-    bool ran_out;          /* the kernel found none: more are wanted */
+    uint32_t lent;        /* buffers in the kernel's hands */
+    uint32_t wanted;      /* so many should be, WANTED_MIN .. size.buffers */
+    uint32_t filled;      /* came back with bytes in this turn */
+    uint32_t filled_most; /* in a turn of this window of reclaim */
+    bool ran_out;         /* the kernel found none: more are wanted */
     uint32_t ring_mask;
     uint32_t ring_adds;           /* added since the last advance */
     bool at_once;                 /* sends that are over when submitted were asked for */

@@ -19,7 +19,7 @@ def start(*flags):
 
 class Pressure(unittest.TestCase):
     def resident_mb(self, server):
-        return server.rss() >> 20
+        return -(-server.rss() >> 20)
 
     def hoard_to(self, server, percent):
         """Until the process has that share of its limit resident."""

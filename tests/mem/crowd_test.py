@@ -31,7 +31,7 @@ class Crowd(weft.Case):
                 asked = re.search(r'arena=(\d+)', answer.get('Server-Timing'))
                 self.assertLessEqual(int(asked.group(1)), 1 * KB)
         grown = self.server.status('VmHWM') - idle
-        self.assertLess(grown, 1 * MB)
+        self.assertLess(grown, 2100 * CONNS)
         self.assertLess(self.server.status('VmHWM'), 45 * MB)
         used = {row['owner']: row['used'] for row in self.server.memory()['owners'] if row['worker'] == '0'}
         self.assertLessEqual(used['arenas'] + used['stacks'], 128 * KB)  # one stack and one chunk are kept

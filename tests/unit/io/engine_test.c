@@ -402,8 +402,10 @@ static void no_more_buffers_are_in_memory_than_are_needed(void **state)
 {
     (void)state;
     rig_close();
-    rig_open((struct rig_options){.buffers = 128, .spares = 8});
+    rig_open((struct rig_options){
+        .buffers = 128, .spares = 8, .fake_clock = true, .reclaim_window_ms = 100});
     int fds[60], fd = client_open();
+    bool lends = rig.loop.engine.ops->window != NULL;
     for (int i = 0; i < 300; i++) {
         client_say(fd, "ping");
         assert_true(client_hears(fd, "ping"));
@@ -419,6 +421,19 @@ static void no_more_buffers_are_in_memory_than_are_needed(void **state)
         client_say(fds[i], "all at once");
     UNTIL(echo_told.bytes == 1200 + 660);
     assert_int_equal(counted(WEFT_COUNTER_RECV_NOBUFS), 0);
+    if (lends)
+        assert_in_range(weft_pool_used(&rig.loop.bufs.pool), 33, 128);
+    for (int i = 0; i < 5; i++) { /* windows go by */
+        weft_clock_fake_advance(&rig.clock, 100 * (uint64_t)WEFT_NS_PER_MS);
+        turn_for(3);
+    }
+    assert_int_equal(weft_pool_used(&rig.loop.bufs.pool), lends ? 32 : 0);
+    assert_int_equal(weft_bufs_free(&rig.loop.bufs), lends ? 8 : 136);
+    echo_does = DOES_ECHO; /* and what is lent still works, all of it in turn */
+    for (int i = 0; i < 100; i++) {
+        client_say(fd, "ping");
+        assert_true(client_hears(fd, "ping"));
+    }
     for (int i = 0; i < 60; i++)
         close(fds[i]);
     close(fd);

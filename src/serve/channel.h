@@ -55,6 +55,7 @@ struct weft_channel_part {
     uint32_t flying;        /* sends under way that read event number `turn` */
     uint8_t pass;           /* enum weft_channel_pass */
     bool beat_due;
+    bool has_beaten; /* the last pass was one of comments */
     struct weft_timer beat;
 };
 

@@ -250,14 +250,15 @@ static void go_on(struct weft_loop *loop, struct weft_subscriber *s)
 
 /* ---- all of them in turn ---- */
 
+/* In turn, where both are due: a flood of events must not hide who has gone, nor the other way. */
 static bool begin_pass(struct weft_channel_part *part)
 {
-    if (turn_of(part) < atomic_load_explicit(&part->store->next, memory_order_acquire))
-        part->pass = WEFT_CHANNEL_PASSING;
-    else if (part->beat_due)
-        part->pass = WEFT_CHANNEL_BEATING;
-    else
+    bool event = turn_of(part) < atomic_load_explicit(&part->store->next, memory_order_acquire);
+    if (!event && !part->beat_due)
         return false;
+    bool beats = part->beat_due && !(event && part->has_beaten);
+    part->pass = beats ? WEFT_CHANNEL_BEATING : WEFT_CHANNEL_PASSING;
+    part->has_beaten = beats;
     part->cursor = part->first;
     return true;
 }

@@ -574,6 +574,27 @@ static void comments_find_out_who_is_there(void **state)
 }
 
 /* At any moment: while a send is told, while its socket is full, in the middle of the list. */
+/* More is published than can be passed on, all the time: comments are due all the same. */
+static void who_is_there_is_found_out_in_a_flood(void **state)
+{
+    (void)state;
+    open_rig((weft_channel){.events = 4096, .event_bytes = 64, .heartbeat_ms = 500}, 8);
+    rig.forgets = true;
+    uint32_t reader = subscribe(), gone = subscribe();
+    rig.lines[gone].room = 0;
+    for (int i = 0; i < 6; i++) {
+        while (publish("", "x") == 0)
+            ;
+        pass_ms(500);
+        assert_int_equal(channel.store->parts[0].pass, WEFT_CHANNEL_PASSING);
+    }
+    assert_false(rig.lines[gone].open);
+    assert_true(rig.lines[reader].open);
+    assert_int_equal(counted(WEFT_COUNTER_TIMEOUTS_WRITE), 1);
+    rig.forgets = false;
+    close_rig();
+}
+
 static void who_goes_leaves_nothing(void **state)
 {
     (void)state;
@@ -730,6 +751,7 @@ int main(void)
         cmocka_unit_test(a_slow_one_is_behind_for_itself),
         cmocka_unit_test(who_is_overtaken_is_closed_or_skips),
         cmocka_unit_test(comments_find_out_who_is_there),
+        cmocka_unit_test(who_is_there_is_found_out_in_a_flood),
         cmocka_unit_test(who_goes_leaves_nothing),
         cmocka_unit_test(many_take_several_turns),
         cmocka_unit_test(what_does_not_fit_is_refused),

@@ -164,7 +164,8 @@ static inline void weft_conn_recv(struct weft_conn *conn, enum weft_recv_mode mo
 }
 
 /** Bytes that are there already, with a reference to their buffer; len 0: the end.
- *  returns  0; -EAGAIN: none here, ask with weft_conn_recv(); another -errno: broken */
+ *  returns  0; -EAGAIN: none here, or enough in this turn: ask with weft_conn_recv(); another
+ *           -errno: broken */
 static inline weft_rc weft_conn_recv_now(struct weft_conn *conn, struct weft_input *out)
 {
     return conn->transport->recv_now(conn, out);

@@ -199,7 +199,8 @@ static inline void weft_engine_recv(struct weft_engine *engine, uint32_t slot,
 
 /** Bytes that are there now, without asking for more (mode off).
  *  out_buf  a reference for the caller
- *  returns  bytes > 0; 0 at the end; -EAGAIN (nothing here, or this backend only completes) */
+ *  returns  bytes > 0; 0 at the end; -EAGAIN (nothing here, enough for this turn, or this backend
+ *           only completes): ask for more */
 static inline ssize_t weft_engine_recv_now(struct weft_engine *engine, uint32_t slot,
                                            uint16_t *out_buf)
 {

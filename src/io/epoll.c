@@ -31,6 +31,7 @@ enum {
 #define BATCH          32 /* connections: their buffers and answers fit the second-level cache */
 #define DEPARTURES_MAX 64 /* sends put off to the end of a batch; more are made at once */
 #define STARVED_MS     1  /* pause before trying again without a free buffer */
+#define AT_ONCE_BYTES  (64u << 10) /* of a turn, for who reads without waiting: then it waits */
 
 /* What epoll_data says: a slot with its generation, a listener, or a watch. */
 #define KIND_SLOT     0ull
@@ -57,7 +58,8 @@ struct departure {
 
 struct epoll_backend {
     int fd;
-    bool starved; /* a read found no free buffer */
+    bool starved;     /* a read found no free buffer */
+    uint32_t at_once; /* bytes of this turn that were read without waiting */
     uint32_t arrival_count, departure_count;
     struct arrival arrivals[BATCH];
     struct departure departures[DEPARTURES_MAX];
@@ -362,6 +364,7 @@ static weft_rc epoll_turn(struct weft_engine *engine, int64_t wait_ms)
     /* Made by timers and posts since the last turn. Being told may arm timers that the wait given
      * to us knows nothing of: then this turn only looks. */
     bool told = b->departure_count > 0;
+    b->at_once = 0;
     send_departures(engine);
     int timeout = told ? 0 : timeout_of(b, wait_ms);
     int count = epoll_wait(b->fd, b->events, EVENTS_MAX, timeout);
@@ -440,16 +443,19 @@ static void epoll_recv(struct weft_engine *engine, uint32_t index, enum weft_rec
 static ssize_t epoll_recv_now(struct weft_engine *engine, uint32_t index, uint16_t *out_buf)
 {
     struct weft_slot *slot = &engine->slots[index];
-    if (!(slot->io & IO_READABLE))
+    struct epoll_backend *b = engine->backend;
+    if (!(slot->io & IO_READABLE) || b->at_once >= AT_ONCE_BYTES)
         return -EAGAIN;
     uint16_t buf = weft_bufs_take(engine->bufs);
     if (buf == WEFT_BUF_NONE)
         return -ENOBUFS;
     ssize_t n = read_once(engine, slot, buf);
-    if (n > 0)
+    if (n > 0) {
         *out_buf = buf;
-    else
+        b->at_once += (uint32_t)n;
+    } else {
         weft_bufs_unref(engine->bufs, buf);
+    }
     return n;
 }
 

@@ -178,6 +178,30 @@ static void bytes_that_are_there_already(void **state)
     close(fd);
 }
 
+/* A client that sends faster than its bytes are looked at does not hold the worker for itself. */
+static void what_is_there_now_has_an_end(void **state)
+{
+    (void)state;
+    struct weft_input input = {0};
+    size_t now = 0;
+    int fd = client_open();
+    echo_does = DOES_COUNT;
+    echo_mode = WEFT_RECV_OFF;
+    client_say(fd, "first");
+    UNTIL(echo_told.inputs == 1);
+    weft_ignore(send(fd, large, sizeof(large) / 3, MSG_DONTWAIT)); /* there is always some more */
+    turn_for(5);
+    while (weft_conn_recv_now(&echo_last->conn, &input) == 0) {
+        weft_bufs_unref(&rig.loop.bufs, input.buf);
+        now += input.len;
+        weft_ignore(send(fd, large, input.len, MSG_DONTWAIT));
+    }
+    assert_in_range(now, 0, 68 << 10);
+    weft_conn_recv(&echo_last->conn, WEFT_RECV_ONCE); /* the others had their turn */
+    UNTIL(echo_told.inputs == 2);
+    close(fd);
+}
+
 /* ---- sending ---- */
 
 static void a_slow_reader_gets_it_all(void **state)
@@ -597,6 +621,7 @@ int main(void)
         RIG_TEST(once_is_one_piece),
         RIG_TEST(off_and_on_in_the_same_turn),
         RIG_TEST(bytes_that_are_there_already),
+        RIG_TEST(what_is_there_now_has_an_end),
         RIG_TEST(a_slow_reader_gets_it_all),
         RIG_TEST(a_file_behind_a_head),
         RIG_TEST(a_file_that_is_cut_short_breaks_the_connection),

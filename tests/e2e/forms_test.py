@@ -83,7 +83,7 @@ class Uploads(Folder):
             conn.send(b'POST /upload HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n%s: %s\r\n\r\n'
                       % (TYPE[0].encode(), TYPE[1].encode()) + body + part(b'end', b''))
             self.assertTrue(weft.wait_until(lambda: 'many39' in os.listdir(self.folder)), 'they do not come')
-            self.assertTrue(weft.wait_until(lambda: self.server.descriptors() <= before + 8), self.server.descriptors() - before)
+            self.assertTrue(weft.wait_until(lambda: self.server.descriptors() <= before + 8), 'they stay open')
 
     def test_a_name_is_not_taken_twice(self):
         self.assertEqual(self.upload(part(b'f', b'first', b'once.txt')).status, 200)
@@ -115,13 +115,21 @@ class Uploads(Folder):
 
     def unnamed(self):
         """Descriptors of the server that are files of the folder without a name."""
-        found = 0
+        return len(self.unnamed_sizes())
+
+    def unnamed_bytes(self):
+        return sum(self.unnamed_sizes())
+
+    def unnamed_sizes(self):
+        found = []
         for fd in os.listdir('/proc/%d/fd' % self.server.pid):
+            path = '/proc/%d/fd/%s' % (self.server.pid, fd)
             try:
-                target = os.readlink('/proc/%d/fd/%s' % (self.server.pid, fd))
+                target = os.readlink(path)
+                if target.startswith(self.folder) and target.endswith('(deleted)'):
+                    found.append(os.stat(path).st_size)
             except FileNotFoundError:
                 continue
-            found += target.startswith(self.folder) and target.endswith('(deleted)')
         return found
 
     def begin(self, conn, filename):
@@ -146,7 +154,16 @@ class Uploads(Folder):
         # The last close of a large file takes as long as its blocks: not the worker's time.
         before, conn = self.server.metrics(), self.conn()
         self.begin(conn, b'broken.txt')
-        with weft.Frozen(tid for tid, name in self.server.threads().items() if name == 'weft-offload'):
+        tids = [tid for tid, name in self.server.threads().items() if name == 'weft-offload']
+
+        def settled():
+            for tid in tids:
+                with open('/proc/%d/task/%d/stat' % (self.server.pid, tid), encoding='ascii') as stat:
+                    if stat.read().rpartition(')')[2].split()[0] != 'S':
+                        return False
+            return self.unnamed_bytes() >= 60000  # what it gathers is written; it waits for more
+        self.assertTrue(weft.wait_until(settled), 'it is not written')
+        with weft.Frozen(tids):
             conn.reset()
             self.counted('uploads_dropped_total', before)
             self.assertEqual(self.get('/').status, 200)

@@ -370,12 +370,23 @@ size_t weft_slots_registered(void)
 
 /* ---- the request's body ---- */
 
+/* On any of its lines: they are one list (RFC 9110 5.3). */
+static bool is_coded(const weft_req *rq)
+{
+    for (size_t i = 0; i < weft_header_count(rq); i++) {
+        weft_str name, coding;
+        weft_header_at(rq, i, &name, &coding);
+        if (name.len == 16 && weft_str_ieq(name, WEFT_S("content-encoding")) && coding.len > 0 &&
+            !weft_str_ieq(coding, WEFT_S("identity")))
+            return true;
+    }
+    return false;
+}
+
 weft_rc weft_expect_media(weft_req *rq, weft_str type)
 {
     weft_str named = weft_header(rq, "content-type");
-    weft_str coding = weft_header(rq, "content-encoding");
-    bool coded = coding.len > 0 && !weft_str_ieq(coding, WEFT_S("identity"));
-    if (!coded && weft_str_ieq(weft_params_first(&named), type))
+    if (!is_coded(rq) && weft_str_ieq(weft_params_first(&named), type))
         return 0;
     weft_loop_count(rq->loop, WEFT_COUNTER_MEDIA_TYPE);
     return WEFT_EMEDIA;

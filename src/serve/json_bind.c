@@ -15,7 +15,9 @@ weft_rc weft_json_expect(weft_req *rq)
 {
     weft_str header = weft_header(rq, "content-type");
     weft_str type = weft_params_first(&header);
-    bool suffix = weft_str_ends(type, WEFT_S("+json")) && memchr(type.ptr, '/', type.len) != NULL;
+    weft_str json = WEFT_S("+json");
+    bool suffix = type.len > json.len && memchr(type.ptr, '/', type.len) != NULL &&
+                  weft_str_ieq(weft_str_make(type.ptr + type.len - json.len, json.len), json);
     return weft_expect_media(rq, suffix ? type : WEFT_S("application/json"));
 }
 

@@ -211,8 +211,13 @@ static void bad_forms(void **state)
     post_with("/form", "Content-Type: " FORM "\r\nContent-Encoding: gzip\r\nContent-Length: 3\r\n",
               "a=1", 3);
     expect("415", "Unsupported Media Type");
-    assert_int_equal(counted(WEFT_COUNTER_MEDIA_TYPE), 3);
-    assert_int_equal(counted(WEFT_COUNTER_RESPONSES_415), 3);
+    post_with("/form",
+              "Content-Type: " FORM "\r\nContent-Encoding: gzip\r\nContent-Encoding: identity\r\n"
+              "Content-Length: 3\r\n",
+              "a=1", 3);
+    expect("415", "Unsupported Media Type");
+    assert_int_equal(counted(WEFT_COUNTER_MEDIA_TYPE), 4);
+    assert_int_equal(counted(WEFT_COUNTER_RESPONSES_415), 4);
     for (size_t i = 0; i <= WEFT_FORM_FIELDS_MAX; i++)
         memcpy(body + 2 * i, "a&", 2);
     post("/form", FORM, body, 2 * WEFT_FORM_FIELDS_MAX - 1);

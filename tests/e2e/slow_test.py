@@ -323,9 +323,10 @@ class GoneFile(Resets):
         cls.server = weft.Server('--root', root.name)
 
     def test_while_a_file_is_sent(self):
-        # A worker keeps the file open for those who come next, once.
-        before = self.server.descriptors() + self.server.workers
-        for wait in (0, 0.1):
+        # A worker keeps the file open for those who come next, once, and listens for changes of it: an
+        # inotify, and on epoll an epoll of its own for what is told first.
+        before = self.server.descriptors() + 3 * self.server.workers
+        for wait in (0, 0.1, 0, 0.1):
             self.gone(weft.request('/file/large.bin'), wait=wait)
             self.gone(weft.request('/file/large.bin') * 5, wait=wait)
         # The admin thread opens files for moments, to look at memory.

@@ -92,7 +92,7 @@ class Upper(weft.Case):
 
     def test_more_at_once_than_there_are_large_buffers(self):
         wanted = hashlib.sha256(self.read('some.csv').upper()).digest()
-        conns = [self.conn(receive_bytes=4096) for _ in range(20)]
+        conns = [self.conn(receive_bytes=4096, segment_bytes=1400) for _ in range(20)]
         for conn in conns:
             conn.send(weft.request('/csv/some.csv'))
         self.assertTrue(weft.wait_until(lambda: self.server.memory()['owners'] and any(

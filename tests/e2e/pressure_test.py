@@ -19,12 +19,12 @@ def start(*flags):
 
 class Pressure(unittest.TestCase):
     def resident_mb(self, server):
-        return -(-server.rss() >> 20)
+        return server.rss() / (1 << 20)
 
     def hoard_to(self, server, percent):
         """Until the process has that share of its limit resident."""
         self.assertEqual(server.ask('/hoard?mb=0').status, 200)
-        mb = LIMIT_MB * percent // 100 - self.resident_mb(server)
+        mb = round(LIMIT_MB * percent / 100 - self.resident_mb(server))
         self.assertEqual(server.ask('/hoard?mb=%d' % mb).status, 200)
 
     def ready(self, server):

@@ -530,6 +530,16 @@ class Server:
     def descriptors(self):
         return len(os.listdir('/proc/%d/fd' % self.pid))
 
+    def open_files(self):
+        """What its descriptors are: paths, 'anon_inode:inotify' and the like."""
+        found, folder = [], '/proc/%d/fd/' % self.pid
+        for fd in os.listdir(folder):
+            try:
+                found.append(os.readlink(folder + fd))
+            except FileNotFoundError:  # closed meanwhile
+                pass
+        return found
+
     def threads(self):
         """{thread id: name}"""
         found = {}

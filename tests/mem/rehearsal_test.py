@@ -340,6 +340,7 @@ PUBLIC = (keep_alive, stack_buffer, json_answer, many_headers, pipelined, head_i
           stream_that_is_pulled, events, file, upload,
           upload_in_chunks)
 ADMIN = (metrics, ledger, health)
+WATCH_BYTES = 16  # struct weft_watch's place in its pool
 KEPT = ('demo_events', 'open files')  # by design: a channel's newest events, files that stay open
 
 
@@ -385,9 +386,14 @@ class Serving(unittest.TestCase):
             return repr(error)
 
     def held(self):
-        """What each account holds while nothing but this question is under way."""
-        return {(row['owner'], row.get('worker')): (row['used'], row.get('promised', 0))
+        """What each account holds while nothing but this question is under way. The worker's ear for changes
+        of files that stay open is there once the first was asked for again, or when a failure has passed."""
+        rows = {(row['owner'], row.get('worker')): (row['used'], row.get('promised', 0))
                 for row in self.server.memory()['owners'] if row['owner'] not in KEPT}
+        ears = self.server.open_files().count('anon_inode:inotify')
+        used, promised = rows[('watches', '0')]
+        rows[('watches', '0')] = (used - WATCH_BYTES * ears, promised)
+        return rows
 
     def settled(self, before):
         """Back to what it was? Connections close a moment after their clients."""

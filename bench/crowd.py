@@ -29,6 +29,17 @@ def rss(server):
     return lib.memory(server.pid)["rss"]
 
 
+def wait_for_admin(server):
+    """It listens a moment after the workers do."""
+    end = time.monotonic() + 5
+    while time.monotonic() < end:
+        try:
+            return lib.admin(server, "/readyz")
+        except OSError:
+            time.sleep(0.05)
+    raise lib.BenchError("the admin listener does not answer")
+
+
 def requests_so_far(server):
     text = lib.admin(server, "/metrics")[1]
     return sum(float(line.rsplit(" ", 1)[1]) for line in text.splitlines()
@@ -83,6 +94,7 @@ def one(binary, engine, requests):
     flags = ("--memory-receipt", "on", "--connections-max", str(2 * CONNS))
     with lib.weft(binary, engine, lib.free_port(), extra=flags) as server:
         server.wait_ready()
+        wait_for_admin(server)
         held_at_most(server), requests_so_far(server)  # what asking takes is not the crowd's
         idle = idle_crowd(server)
         seen, cpu, answered = crowd(server, requests)

@@ -74,6 +74,13 @@ static void promise(struct weft_engine *engine)
     engine->bufs->promised = (uint32_t)engine->size.buffers - WEFT_MAX(b->wanted, b->lent);
 }
 
+/* What lend() put behind the queue's end is the kernel's from here on. */
+static void show_adds(struct uring_backend *b)
+{
+    io_uring_buf_ring_advance(b->buffers, (int)b->ring_adds);
+    b->ring_adds = 0;
+}
+
 /* Whatever requests kept is replaced by spares, as long as there are any. */
 static void lend_spares(struct weft_engine *engine)
 {
@@ -84,8 +91,7 @@ static void lend_spares(struct weft_engine *engine)
         if (id == WEFT_BUF_NONE || !lend(engine, id))
             break;
     }
-    io_uring_buf_ring_advance(b->buffers, (int)b->ring_adds);
-    b->ring_adds = 0;
+    show_adds(b);
 }
 
 /* What was lent and is not wanted any more comes back: the newest in the queue, which are last in
@@ -94,8 +100,7 @@ static void lend_spares(struct weft_engine *engine)
 static void take_back(struct weft_engine *engine)
 {
     struct uring_backend *b = engine->backend;
-    io_uring_buf_ring_advance(b->buffers, (int)b->ring_adds);
-    b->ring_adds = 0;
+    show_adds(b);
     bool still = io_uring_cq_ready(&b->ring) == 0 && !io_uring_cq_has_overflow(&b->ring);
     if (b->lent <= b->wanted || !still)
         return;

@@ -1,21 +1,9 @@
 /* csv_test.c - CSV: rows are the same however the bytes come in, and what is wrong is told with its
  * line. */
-#include "unit.h"
-#include "base/str.h"
+#include "told.h"
 #include "serve/csv.h"
 #include <stdio.h>
 #include <stdlib.h>
-
-static char told[1 << 16];
-static size_t told_len;
-
-static void tell(weft_str text)
-{
-    assert_true(text.len < sizeof(told) - told_len);
-    memcpy(told + told_len, text.ptr, text.len);
-    told_len += text.len;
-    told[told_len] = 0;
-}
 
 /* "3<a|b>" for each row and the line that it begins in. */
 static void tell_row(const struct weft_csv_parser *parser)

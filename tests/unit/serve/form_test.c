@@ -1,6 +1,6 @@
 /* form_test.c - forms and CSV in a handler: what is read, which status what is wrong gets, and what
  * is counted. */
-#include "../http/seam.h"
+#include "answer.h"
 #include <weft/csv.h>
 #include <weft/form.h>
 #include <weft/mem.h>
@@ -132,15 +132,6 @@ static int open_worker(void **state)
     return 0;
 }
 
-static int close_worker(void **state)
-{
-    (void)state;
-    hang_up(0);
-    assert_nothing_is_held();
-    seam_close();
-    return 0;
-}
-
 static void post_with(const char *target_z, const char *fields_z, const char *body, size_t len)
 {
     static char text[WIRE_BYTES];
@@ -161,17 +152,6 @@ static void post(const char *target_z, const char *type_z, const char *body, siz
     char fields[300];
     snprintf(fields, sizeof(fields), "Content-Type: %s\r\nContent-Length: %zu\r\n", type_z, len);
     post_with(target_z, fields, body, len);
-}
-
-static void expect(const char *status_z, const char *body_z)
-{
-    char first[64];
-    snprintf(first, sizeof(first), "HTTP/1.1 %s ", status_z);
-    if (!output_begins(first))
-        fail_msg("%s, not %s", seam.wire.out, status_z);
-    const char *body = strstr(seam.wire.out, "\r\n\r\n");
-    assert_non_null(body);
-    assert_string_equal(body + 4, body_z);
 }
 
 #define FORM            "application/x-www-form-urlencoded"

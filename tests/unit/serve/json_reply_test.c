@@ -1,6 +1,6 @@
 /* json_reply_test.c - JSON in a handler: what it takes of the request's memory, writers that grow
  * and writers that are sent, however slow the client is. */
-#include "../http/seam.h"
+#include "answer.h"
 #include "http/h1.h"
 #include "serve/json.h"
 #include <stdio.h>
@@ -175,15 +175,6 @@ static int open_worker(void **state)
     return 0;
 }
 
-static int close_worker(void **state)
-{
-    (void)state;
-    hang_up(0);
-    assert_nothing_is_held();
-    seam_close();
-    return 0;
-}
-
 /* Answers beyond the bodies compared here end in the room of the wire. */
 static void ask(const char *head_z, const char *body_z, size_t piece_bytes, enum wire_sends sends)
 {
@@ -203,17 +194,6 @@ static void ask(const char *head_z, const char *body_z, size_t piece_bytes, enum
     sleep_it_out();
     hang_up(0);
     seam.wire.out[seam.wire.out_len] = 0;
-}
-
-static void expect(const char *status_z, const char *body_z)
-{
-    char first[64];
-    snprintf(first, sizeof(first), "HTTP/1.1 %s ", status_z);
-    if (!output_begins(first))
-        fail_msg("%s, not %s", seam.wire.out, status_z);
-    const char *body = strstr(seam.wire.out, "\r\n\r\n");
-    assert_non_null(body);
-    assert_string_equal(body + 4, body_z);
 }
 
 /* shows ZC-05: not one byte is copied or taken from the arena, whatever the body's length */

@@ -1,23 +1,11 @@
 /* multipart_test.c - multipart bodies: what comes out is the same however the bytes come in, and
  * what is malformed is refused. */
-#include "unit.h"
-#include "base/str.h"
+#include "told.h"
 #include "serve/multipart.h"
 #include <stdio.h>
 #include <stdlib.h>
 
 #define TYPE "multipart/form-data; boundary=XyZ"
-
-static char told[1 << 16];
-static size_t told_len;
-
-static void tell(weft_str text)
-{
-    assert_true(text.len < sizeof(told) - told_len);
-    memcpy(told + told_len, text.ptr, text.len);
-    told_len += text.len;
-    told[told_len] = 0;
-}
 
 static void tell_part(const weft_form_part *part)
 {

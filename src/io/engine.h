@@ -5,8 +5,8 @@
  * the worker's own stack.
  *
  * Lifetime: worker.
- * Threads:  the owner worker only, except weft_engine_wake().
- * Memory:   weft_engine_bytes(): the rings or the ready list, mapped at open.
+ * Threads:  the owner worker only.
+ * Memory:   its ops' bytes(): the rings or the ready list, mapped at open.
  */
 #ifndef WEFT_IO_ENGINE_H
 #define WEFT_IO_ENGINE_H

@@ -1,7 +1,7 @@
 /* loop.h - one worker's world: engine, clock, timers, pools, connections; and its turn.
  *
  * Lifetime: worker.
- * Threads:  the owner worker only, except weft_loop_post() and weft_loop_wake().
+ * Threads:  the owner worker only, except weft_loop_post().
  * Memory:   weft_loop_terms(): each part by name, so that the plan shows them one by one.
  */
 #ifndef WEFT_IO_LOOP_H

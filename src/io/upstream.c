@@ -56,12 +56,6 @@ void weft_upstream_fini(struct weft_upstream *upstream)
     *upstream = (struct weft_upstream){0};
 }
 
-const char *weft_upstream_state_name(enum weft_upstream_state state)
-{
-    static const char *const names[] = {"initialized", "active", "closing", "terminated"};
-    return names[state];
-}
-
 static bool state_is(const struct weft_upstream *upstream, enum weft_upstream_state state)
 {
     return weft_upstream_state(upstream) == state;

@@ -95,8 +95,6 @@ static inline enum weft_upstream_state weft_upstream_state(const struct weft_ups
     return (enum weft_upstream_state)atomic_load_explicit(&upstream->state, memory_order_relaxed);
 }
 
-const char *weft_upstream_state_name(enum weft_upstream_state state);
-
 /** A request waits on this server, in the queue or for its answer, and holds so many bytes; it does
  *  no longer. */
 void weft_upstream_hold(struct weft_upstream *upstream, size_t bytes);

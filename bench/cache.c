@@ -14,8 +14,8 @@
 #include <math.h>
 #include <pthread.h>
 #include "base/hash.h"
-#include "serve/cache.h"
-#include "serve/cache_priv.h"
+#include "serve/cache/cache.h"
+#include "serve/cache/cache_priv.h"
 
 #define REQUESTS    1000000u
 #define VALUE_BYTES 64

@@ -6,7 +6,7 @@
  * is in its time, and in that of nobody else.
  */
 #include "peers/json/bodies.h"
-#include "serve/json_read.h"
+#include "serve/json/json_read.h"
 
 struct user {
     weft_str name;

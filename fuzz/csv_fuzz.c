@@ -1,7 +1,7 @@
 /* csv_fuzz.c - any bytes as CSV: in one piece, byte by byte and in pieces of 7, the rows and the
  * verdict are the same; and rows that are written again, each field quoted, read the same. */
 #include "base/str.h"
-#include "serve/csv.h"
+#include "serve/input/csv.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

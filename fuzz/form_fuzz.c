@@ -2,7 +2,7 @@
  * by itself gives, and encoded again it reads the same. */
 #include "base/str.h"
 #include "http/urlencoded.h"
-#include "serve/form.h"
+#include "serve/input/form.h"
 #include <stdlib.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

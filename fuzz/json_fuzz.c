@@ -1,7 +1,7 @@
 /* json_fuzz.c - any bytes as JSON: the checker and the reader agree, and what was read, once
  * written, reads back and is written the same. */
 #include "base/str.h"
-#include "serve/json_read.h"
+#include "serve/json/json_read.h"
 #include <stdlib.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);

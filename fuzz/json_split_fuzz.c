@@ -1,8 +1,8 @@
 /* json_split_fuzz.c - the same bytes in one piece and in pieces: the same objects are found at the
  * same places, and an array that is JSON is split into objects that are. */
 #include "base/str.h"
-#include "serve/json_read.h"
-#include "serve/json_split.h"
+#include "serve/json/json_read.h"
+#include "serve/json/json_split.h"
 #include <stdlib.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);

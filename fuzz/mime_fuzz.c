@@ -1,7 +1,7 @@
 /* mime_fuzz.c - any bytes as a mime.types, and as the path that is looked up in it: every type is
  * one that can stand in a header line. */
 #include "base/str.h"
-#include "serve/mime.h"
+#include "serve/files/mime.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

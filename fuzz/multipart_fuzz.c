@@ -2,7 +2,7 @@
  * the parts, their data and the verdict are the same. The first line is the Content-Type where it
  * names a good boundary, else the boundary is "b". */
 #include "base/str.h"
-#include "serve/multipart.h"
+#include "serve/input/multipart.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -1,8 +1,8 @@
 /* range_fuzz.c - any bytes as a Range header's value and as lists of entity-tags; the first byte
  * chooses the file's size. What is given out lies in the file, and no byte in two pieces. */
 #include "base/str.h"
-#include "serve/conditional.h"
-#include "serve/range.h"
+#include "serve/files/conditional.h"
+#include "serve/files/range.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -2,7 +2,7 @@
  * the same kind of error, a value lies within the room that was given, and the heap's books end at
  * 0. Without libhiredis0.14 there is nothing to try. */
 #include "base/str.h"
-#include "serve/redis_reader.h"
+#include "serve/cache/redis_reader.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

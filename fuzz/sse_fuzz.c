@@ -2,7 +2,7 @@
  * client as it was, alone and behind one that came before it; a stream of any bytes is read to its
  * end. */
 #include "../tests/unit/sse_reader.h"
-#include "serve/sse.h"
+#include "serve/events/sse.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -2,7 +2,8 @@
 """Who includes whom, and what a header must say.
 
     - src/<layer> includes its own layer and those below: base < mem < io < tls < http < serve < ops
-      < app; tests/unit/<layer> likewise. Includes are spelled "<layer>/<file>".
+      < app; tests/unit/<layer> likewise. Includes are spelled from src: "<layer>/<file>",
+      or "<layer>/<folder>/<file>".
     - include/weft includes only itself and the C library; examples/ only include/weft and themselves.
     - A .c includes its own header first.
     - A header has an include guard, says Lifetime, Threads and Memory, and compiles alone; a public

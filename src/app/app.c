@@ -2,11 +2,11 @@
  * plain calls without a result to check. */
 #include "app/app.h"
 #include "app/mounts.h"
-#include "serve/channel.h"
+#include "serve/events/channel.h"
 #include "app/params.h"
 #include "base/fmt.h"
 #include "http/middleware.h"
-#include "serve/mime.h"
+#include "serve/files/mime.h"
 #include <stdlib.h>
 
 void weft_app_mistake(weft_app *app, const char *format, ...)

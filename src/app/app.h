@@ -13,8 +13,8 @@
 #include "app/config.h"
 #include "http/service.h"
 #include "mem/objects.h"
-#include "serve/mount.h"
-#include "serve/cache.h"
+#include "serve/files/mount.h"
+#include "serve/cache/cache.h"
 
 #define WEFT_APP_SETTINGS_MAX 32
 #define WEFT_APP_GROUPS_MAX   64

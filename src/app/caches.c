@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include "base/log.h"
-#include "serve/cache.h"
+#include "serve/cache/cache.h"
 
 #define RECLAIM_STEP_BYTES ((size_t)1 << 20) /* of a part and look: its lock is held meanwhile */
 

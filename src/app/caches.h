@@ -8,7 +8,7 @@
 #define WEFT_APP_CACHES_H
 
 #include "app/app.h"
-#include "serve/cache_pmem.h"
+#include "serve/cache/cache_pmem.h"
 
 struct weft_caches {
     const weft_app *app;             /* borrowed */

@@ -8,7 +8,7 @@
 #include "app/config_mounts.h"
 #include "app/params.h"
 #include "app/settings_yaml.h"
-#include "serve/compress.h"
+#include "serve/coding/compress.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>

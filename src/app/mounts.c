@@ -3,8 +3,8 @@
 #include <weft/files.h>
 #include "app/config_mounts.h"
 #include "base/log.h"
-#include "serve/listing.h"
-#include "serve/mime.h"
+#include "serve/files/listing.h"
+#include "serve/files/mime.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>

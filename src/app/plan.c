@@ -8,8 +8,8 @@
 #include "mem/history.h"
 #include <inttypes.h>
 #include "io/sockmem.h"
-#include "serve/cache_pmem.h"
-#include "serve/channel.h"
+#include "serve/cache/cache_pmem.h"
+#include "serve/events/channel.h"
 
 /* Program, libraries and the heap of the start: 2.6 MB were resident under load, with jemalloc
  * below (its own program, its tables, thread caches) 5.1 MB. */

@@ -14,8 +14,8 @@
 #include "app/machine.h"
 #include "io/loop.h"
 #include "mem/objects.h"
-#include "serve/file_table.h"
-#include "serve/compress.h"
+#include "serve/files/file_table.h"
+#include "serve/coding/compress.h"
 
 #define WEFT_PLAN_TERMS_MAX 72
 

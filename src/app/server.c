@@ -4,7 +4,7 @@
 #include "app/params.h"
 #include "base/log.h"
 #include "http/h1.h"
-#include "serve/channel.h"
+#include "serve/events/channel.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>

@@ -8,7 +8,7 @@
 #define WEFT_APP_SHARED_CACHE_H
 
 #include "app/config.h"
-#include "serve/redis.h"
+#include "serve/cache/redis.h"
 
 /** Pages of the library, beside what weft_redis_bytes() says. */
 #define WEFT_HIREDIS_BYTES ((size_t)128 << 10)

@@ -11,8 +11,8 @@
 #include "http/middleware.h"
 #include "http/service.h"
 #include "io/loop.h"
-#include "serve/compress.h"
-#include "serve/open_files.h"
+#include "serve/coding/compress.h"
+#include "serve/files/open_files.h"
 
 #define WEFT_WORKER_STACK_BYTES ((size_t)256 << 10)
 

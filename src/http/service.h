@@ -19,8 +19,8 @@
 #include "mem/history.h"
 
 struct weft_cookie_keys; /* http/cookie_keys.h */
-struct weft_mime;        /* serve/mime.h */
-struct weft_files;       /* serve/open_files.h */
+struct weft_mime;        /* serve/files/mime.h */
+struct weft_files;       /* serve/files/open_files.h */
 
 struct weft_route {
     weft_handler_fn handler;

@@ -2,7 +2,7 @@
 #include "unit.h"
 #include "app/mounts.h"
 #include "base/fmt.h"
-#include "serve/listing.h"
+#include "serve/files/listing.h"
 #include <weft/weft.h>
 
 static weft_app *app;

@@ -2,6 +2,7 @@
 #include "http/message.h"
 #include "base/fmt.h"
 #include "http/escape.h"
+#include "http/hold.h"
 #include "http/filter.h"
 #include "http/params.h"
 #include "http/service.h"
@@ -118,7 +119,9 @@ weft_rc weft_req_wait(weft_req *rq, enum weft_wait kind)
         rq->pool_slots += 2; /* the stack, and the buffer that its head lies in */
     rq->waited = true;
     weft_usage_hold(&rq->usage->stack, stack);
+    weft_hold_end(rq);
     weft_rc rc = weft_task_wait(tasks);
+    weft_hold_begin(rq);
     weft_usage_drop(&rq->usage->stack, stack);
     return rc;
 }

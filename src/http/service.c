@@ -1,5 +1,6 @@
 /* service.c - see service.h. */
 #include "http/service.h"
+#include "http/hold.h"
 
 weft_rc weft_service_init(struct weft_service *service, const struct weft_site *site,
                           struct weft_loop *loop)
@@ -228,7 +229,9 @@ weft_rc weft_service_handle(weft_req *rq)
         weft_req_fail(rq, rc);
         return 0;
     }
+    weft_hold_begin(rq);
     rc = weft_chain_run(&rq->route->chain, rq, handler, failed);
+    weft_hold_end(rq);
     if (WEFT_UNLIKELY(!weft_req_answered(rq))) {
         weft_loop_count(rq->loop, WEFT_COUNTER_HANDLER_SILENT);
         weft_req_fail(rq, WEFT_ESTATE);

@@ -95,6 +95,9 @@ struct weft_service {
     struct weft_usage usage;          /* owned: who holds what, by route and place */
     uint64_t request_ids;             /* given out so far, from a random start */
     struct weft_files *files;         /* borrowed: open ones; NULL: none are kept */
+#ifdef WEFT_CHECKED
+    uint64_t held_since_ns; /* hold.h */
+#endif
     /* What every head begins with: status line of 200, Server, Date. Made anew once a second. */
     uint64_t prefix_s;
     uint16_t prefix_len;

@@ -52,11 +52,11 @@ static inline uint32_t weft_lifo_out(const struct weft_lifo *lifo)
     return fresh > count ? fresh - count : 0;
 }
 
-/** Would a take lower the lowest count, or find none? As many are out then as never before, or not
- *  since the last age(). */
-static inline bool weft_lifo_digs(const struct weft_lifo *lifo)
+/** Would a take from `count` free ones lower the lowest count, or find none? As many are out then
+ * as never before, or not since the last age(). */
+static inline bool weft_lifo_digs(const struct weft_lifo *lifo, uint32_t count)
 {
-    return weft_lifo_count(lifo) <= lifo->quiet;
+    return count <= lifo->quiet;
 }
 
 static inline uint32_t weft_lifo_take(struct weft_lifo *lifo)

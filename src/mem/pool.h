@@ -112,15 +112,15 @@ WEFT_CHECK static inline uint32_t weft_pool_take(struct weft_pool *pool)
         weft_account_refuse(pool->account);
         return WEFT_POOL_NONE;
     }
-    if (WEFT_UNLIKELY(weft_lifo_digs(lifo)))
+    uint32_t count = weft_lifo_count(lifo);
+    if (WEFT_UNLIKELY(weft_lifo_digs(lifo, count)))
         return weft_pool_take_seldom(pool);
-    uint32_t count = weft_lifo_count(lifo) - 1;
-    uint32_t index = lifo->list[count];
-    uint32_t tag = pool->tags[index];
-    if (WEFT_UNLIKELY(!(tag & WEFT_POOL_WARM)))
+    uint32_t index = lifo->list[count - 1];
+    uint32_t *tag = &pool->tags[index];
+    if (WEFT_UNLIKELY(!(*tag & WEFT_POOL_WARM)))
         return weft_pool_take_seldom(pool);
-    weft_lifo_set_count(lifo, count);
-    pool->tags[index] = tag | WEFT_POOL_OUT;
+    *tag |= WEFT_POOL_OUT;
+    weft_lifo_set_count(lifo, count - 1);
     weft_account_tick(&pool->takes);
     return index;
 }
@@ -130,14 +130,15 @@ WEFT_CHECK static inline uint32_t weft_pool_take(struct weft_pool *pool)
 static inline void weft_pool_put(struct weft_pool *pool, uint32_t index)
 {
     weft_debug_assert(pool->magic == WEFT_POOL_MAGIC);
-    if (WEFT_UNLIKELY(!weft_pool_is_out(pool, index))) {
+    uint32_t *tag = &pool->tags[index];
+    if (WEFT_UNLIKELY(index >= weft_lifo_fresh(&pool->free) || !(*tag & WEFT_POOL_OUT))) {
         weft_pool_misuse(pool);
         return;
     }
 #ifdef WEFT_CHECKED
     memset(weft_pool_at(pool, index), 0xdb, pool->slot_bytes);
 #endif
-    pool->tags[index] += WEFT_POOL_COUNT - WEFT_POOL_OUT;
+    *tag += WEFT_POOL_COUNT - WEFT_POOL_OUT;
     weft_lifo_put(&pool->free, index);
 }
 

@@ -1,14 +1,17 @@
-/* heapcount.c - counts every call of the malloc family in a process, libraries included.
+/* heapcount.c - counts every call of the malloc family in a process, libraries included, and the
+ * mutexes that are locked.
  *
  * Preloaded (LD_PRELOAD); the counts live in a small shared file, named by HEAPCOUNT_FILE, which a
  * driver maps and reads before and after. glibc's own allocator does the work by its __libc_ names,
  * so nothing has to be looked up at start. Not for musl.
  *
- * Layout of the file: uint64_t calls of malloc, calloc, realloc, free (of something), aligned ones.
+ * Layout of the file: uint64_t calls of malloc, calloc, realloc, free (of something), aligned ones;
+ * mutexes locked.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <malloc.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -17,13 +20,14 @@
 
 #define PUBLIC __attribute__((visibility("default")))
 
-enum { MALLOC, CALLOC, REALLOC, FREE, ALIGNED, KINDS };
+enum { MALLOC, CALLOC, REALLOC, FREE, ALIGNED, LOCKED, KINDS };
 
 void *__libc_malloc(size_t bytes);
 void *__libc_calloc(size_t count, size_t bytes);
 void *__libc_realloc(void *old, size_t bytes);
 void __libc_free(void *ptr);
 void *__libc_memalign(size_t align, size_t bytes);
+int __pthread_mutex_lock(pthread_mutex_t *mutex);
 
 static _Atomic uint64_t early[KINDS]; /* until the file is mapped, and without one */
 static _Atomic uint64_t *counts = early;
@@ -116,4 +120,10 @@ PUBLIC void *pvalloc(size_t bytes)
 {
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
     return memalign(page, (bytes + page - 1) / page * page);
+}
+
+PUBLIC int pthread_mutex_lock(pthread_mutex_t *mutex)
+{
+    count(LOCKED);
+    return __pthread_mutex_lock(mutex);
 }

@@ -53,7 +53,7 @@ class AllocCases(unittest.TestCase):
         call it, and the pool that workers share does lock: so that both would be seen."""
         for case in OURS:
             self.assertEqual(self.more(case), (0, 0), case)
-        self.assertEqual(self.more('malloc-pairs')[0], 2 * BATCH * (MANY - FEW))
+        self.assertGreaterEqual(self.more('malloc-pairs')[0], 2 * BATCH * (MANY - FEW))
         self.assertGreaterEqual(self.more('objects-shared')[1], BATCH * (MANY - FEW))
 
     def test_two_threads_share_no_lock(self):

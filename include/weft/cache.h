@@ -64,8 +64,10 @@ typedef struct weft_cache {
     enum weft_cache_policy policy;
     bool per_worker; /* each worker has a part of its own, and finds what it put there itself */
     uint64_t ttl_ms; /* 0: for ever */
-    /* Instead of ttl_ms: how long a value is good from now on, ms; 0: it is not kept. Called before
-     * each insertion, without a lock; may not wait. */
+    /* Instead of ttl_ms: how long a value is good from now on, ms; 0: it is not kept. Nor is it for
+     * what would be negative if it were signed, but WEFT_CACHE_TTL_FOREVER: so a difference of
+     * times may be returned as it is. Called before each insertion, without a lock; may not wait.
+     */
     uint64_t (*ttl)(const weft_cache_about *about);
     struct weft_cache_parts
         *parts; /* Weft's own: set while the application runs, as the next one */
@@ -108,15 +110,18 @@ WEFT_CHECK weft_rc weft_cache_fetch(weft_req *rq, weft_cache *cache, weft_str ke
 WEFT_CHECK weft_rc weft_cache_get(weft_req *rq, weft_cache *cache, weft_str key,
                                   weft_cache_value *out);
 
-/** Set a key to a value, which is copied. Waits where something is behind the cache (rule 7).
+/** Set a key to a value, which is copied. Waits where something is behind the cache (rule 7). Where
+ *  each worker has a part, the others' are without it from now on.
  *  returns  0: it is there; WEFT_EFULL: it is not, because nothing could make room (or .ttl says
  *           0); WEFT_ELIMIT: longer than value_bytes_max; WEFT_EINVAL: key, type or status out of
  *           range; WEFT_ENOMEM, WEFT_ECANCELED, WEFT_EDEADLINE */
 WEFT_CHECK weft_rc weft_cache_put(weft_req *rq, weft_cache *cache, weft_str key,
                                   const weft_cache_value *value);
 
-/** Forget a key; who borrowed its value keeps it. Where each worker has a part, only this one's and
- *  what is behind the cache. Waits where something is (rule 7).
+/** Forget a key, in all parts and behind the cache; who borrowed its value keeps it. Waits where
+ *  something is behind it (rule 7): also for a value of this key that is on its way there, so that
+ *  it does not come back. Where it could not be asked the key may come back from there
+ *  (weft_cache_backend_errors_total).
  *  returns  0, also where it was not there; WEFT_EINVAL, WEFT_ECANCELED, WEFT_EDEADLINE */
 WEFT_CHECK weft_rc weft_cache_delete(weft_req *rq, weft_cache *cache, weft_str key);
 

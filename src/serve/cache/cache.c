@@ -147,6 +147,7 @@ weft_rc weft_cache_open(weft_cache *cache, const struct weft_cache_options *opti
     weft_hash_key_make(&parts->key);
     memcpy(parts->backends, options->backends, sizeof(parts->backends));
     parts->backend_count = options->backend_count;
+    weft_cache_writes_init(&parts->writes);
     cache->parts = parts;
     weft_rc rc = 0;
     for (uint32_t i = 0; i < count && rc == 0; i++) {
@@ -179,6 +180,7 @@ void weft_cache_close(weft_cache *cache)
     cache->parts = NULL;
     for (uint32_t i = 0; i < parts->count; i++)
         close_part(&parts->parts[i]);
+    weft_cache_writes_fini(&parts->writes);
     free(parts);
 }
 

@@ -12,6 +12,7 @@
 #include "serve/cache/cache.h"
 #include "serve/cache/cache_flight.h"
 #include "serve/cache/cache_store.h"
+#include "serve/cache/cache_writes.h"
 
 struct weft_cache_part {
     _Alignas(64) pthread_rwlock_t lock;
@@ -20,6 +21,7 @@ struct weft_cache_part {
     struct weft_cache_store store;
     struct weft_cache_limits limits;
     struct weft_cache_flights flights;
+    uint64_t changes; /* keys that were set or deleted so far */
     struct weft_account *account;
     _Alignas(64) _Atomic uint64_t hits; /* without the lock, as the next ones */
     _Atomic uint64_t misses;
@@ -31,7 +33,8 @@ struct weft_cache_parts {
     weft_cache *cache; /* borrowed */
     struct weft_cache_backend *backends[WEFT_CACHE_BACKENDS_MAX];
     uint32_t backend_count;
-    bool prefault; /* its pages stay */
+    struct weft_cache_writes writes; /* under way to there */
+    bool prefault;                   /* its pages stay */
     uint32_t count;
     struct weft_cache_part parts[];
 };

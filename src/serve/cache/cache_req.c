@@ -23,11 +23,14 @@ _Static_assert(sizeof(struct head) == 16, "what backends hold");
 struct want {
     weft_req *rq;
     struct weft_cache_part *part;
-    const struct weft_cache_parts *parts;
+    struct weft_cache_parts *parts;
     const weft_cache *cache;
     weft_str key;
     uint64_t hash;
     struct weft_cache_flight *flight; /* this request leads it; NULL: none */
+    bool alone;                       /* it makes the value, and nobody knows */
+    uint64_t changes;                 /* of the part, when it was told to */
+    struct weft_cache_write *write;   /* to write behind the cache; NULL: not, or not now */
     size_t copy_bytes_max;            /* bodies up to this are copied, not borrowed */
 };
 
@@ -159,12 +162,20 @@ static weft_rc borrow(const struct want *want, struct weft_cache_entry *entry,
 
 /* ---- keeping ---- */
 
-/* Found from now on, unless its key was set or deleted while it was made. */
+/* Was its key set or deleted meanwhile? Where nobody knew that it is made, any key counts. */
+static bool is_stale(const struct want *want)
+{
+    if (want->flight != NULL)
+        return want->flight->stale;
+    return want->alone && want->changes != want->part->changes;
+}
+
+/* Found from now on, unless it is stale. */
 static weft_rc publish(const struct want *want, struct weft_cache_entry *entry, uint64_t ttl_ms)
 {
     weft_cache_part_write(want->part);
     weft_rc rc = WEFT_EFULL;
-    if (want->flight == NULL || !want->flight->stale)
+    if (!is_stale(want))
         rc = weft_cache_store_publish(&want->part->store, entry, ttl_ms, now_of(want));
     weft_cache_part_unlock(want->part);
     return rc;
@@ -209,7 +220,9 @@ static uint64_t ttl_of(const struct want *want, const weft_cache_value *value)
     weft_cache_part_unlock(want->part);
     weft_cache_about about = {
         .key = want->key, .value = value, .now_s = weft_now_s(want->rq), .last_ttl_ms = last_ms};
-    return cache->ttl(&about);
+    uint64_t ttl_ms = cache->ttl(&about);
+    bool negative = ttl_ms > INT64_MAX && ttl_ms != WEFT_CACHE_TTL_FOREVER;
+    return negative ? 0 : ttl_ms; /* a time that is over was taken from one that is not */
 }
 
 /* ---- what is behind ---- */
@@ -217,6 +230,33 @@ static uint64_t ttl_of(const struct want *want, const weft_cache_value *value)
 static bool is_own_end(weft_rc rc)
 {
     return rc == WEFT_ECANCELED || rc == WEFT_EDEADLINE;
+}
+
+static void count_errors(const struct want *want, uint32_t errors)
+{
+    weft_count_add(want->rq->loop->counters, WEFT_COUNTER_CACHE_BACKEND_ERRORS, errors);
+}
+
+/* From here to end_write() nobody else writes the key behind the cache. Who may not wait does not
+ * write there either.
+ *  returns  0; WEFT_ECANCELED, WEFT_EDEADLINE */
+static weft_rc begin_write(struct want *want, struct weft_cache_write *write)
+{
+    if (want->parts->backend_count == 0)
+        return 0;
+    weft_rc rc = weft_cache_write_begin(&want->parts->writes, want->rq, want->hash, write);
+    if (rc == 0)
+        want->write = write;
+    else if (!is_own_end(rc))
+        count_errors(want, want->parts->backend_count);
+    return is_own_end(rc) ? rc : 0;
+}
+
+static void end_write(struct want *want)
+{
+    if (want->write != NULL)
+        weft_cache_write_end(&want->parts->writes, want->write);
+    want->write = NULL;
 }
 
 /* Copied to the front, where it fits. returns  false: too old, or none of ours */
@@ -265,28 +305,26 @@ static weft_rc ask_behind(const struct want *want, weft_cache_value *out)
 
 static weft_rc put_behind(const struct want *want, weft_str packed, uint64_t ttl_ms)
 {
-    for (uint32_t i = 0; i < want->parts->backend_count; i++) {
+    for (uint32_t i = 0; want->write != NULL && i < want->parts->backend_count; i++) {
         struct weft_cache_backend *backend = want->parts->backends[i];
         weft_rc rc = backend->ops->put(backend, want->rq, weft_str_z(want->cache->name_z),
                                        want->key, packed, ttl_ms);
         if (is_own_end(rc))
             return rc;
-        if (rc != 0)
-            weft_loop_count(want->rq->loop, WEFT_COUNTER_CACHE_BACKEND_ERRORS);
+        count_errors(want, rc != 0);
     }
     return 0;
 }
 
 static weft_rc delete_behind(const struct want *want)
 {
-    for (uint32_t i = 0; i < want->parts->backend_count; i++) {
+    for (uint32_t i = 0; want->write != NULL && i < want->parts->backend_count; i++) {
         struct weft_cache_backend *backend = want->parts->backends[i];
         weft_rc rc =
             backend->ops->remove(backend, want->rq, weft_str_z(want->cache->name_z), want->key);
         if (is_own_end(rc))
             return rc;
-        if (rc != 0)
-            weft_loop_count(want->rq->loop, WEFT_COUNTER_CACHE_BACKEND_ERRORS);
+        count_errors(want, rc != 0);
     }
     return 0;
 }
@@ -320,8 +358,11 @@ static weft_rc make(struct want *want, weft_cache_fill_fn fill, void *arg, weft_
     if (rc == 0 && !value_is_good(&value))
         rc = WEFT_EINVAL;
     struct weft_cache_entry *kept = NULL;
+    struct weft_cache_write write;
     uint64_t ttl_ms = rc == 0 ? ttl_of(want, &value) : 0;
     if (ttl_ms > 0)
+        rc = begin_write(want, &write);
+    if (ttl_ms > 0 && rc == 0)
         weft_ignore(keep(want, &value, ttl_ms, &kept)); /* not kept: it is answered all the same */
     land(want, told(rc, fill));
     if (kept != NULL) {
@@ -329,6 +370,7 @@ static weft_rc make(struct want *want, weft_cache_fill_fn fill, void *arg, weft_
         rc = put_behind(want, packed_of(kept), ttl_ms);
         weft_cache_part_give_back(want->part, kept);
     }
+    end_write(want);
     if (rc == 0)
         *out = value;
     return rc;
@@ -361,6 +403,7 @@ static enum turn take_turn(struct want *want, struct weft_cache_waiter *waiter, 
     struct weft_cache_part *part = want->part;
     enum turn turn = TURN_FOUND;
     weft_cache_part_write(part);
+    want->changes = part->changes;
     *out = part->memory == NULL
                ? NULL
                : weft_cache_store_find(&part->store, want->hash, want->key, now_of(want));
@@ -432,7 +475,8 @@ static weft_rc come_by(struct want *want, weft_cache_fill_fn fill, void *arg, we
         }
         may_wait = false;
     }
-    if (want->flight == NULL)
+    want->alone = want->flight == NULL;
+    if (want->alone)
         weft_loop_count(want->rq->loop, WEFT_COUNTER_CACHE_ALONE);
     return lead(want, fill, arg, out, out_hit);
 }
@@ -495,10 +539,10 @@ weft_rc weft_cache_reply(weft_req *rq, weft_cache *cache, weft_str key, weft_cac
 }
 
 /* Who makes the key's value now makes an old one. */
-static void outdate(const struct want *want, bool remove)
+static void outdate_part(const struct want *want, struct weft_cache_part *part, bool remove)
 {
-    struct weft_cache_part *part = want->part;
     weft_cache_part_write(part);
+    part->changes++;
     if (remove && part->memory != NULL)
         (void)weft_cache_store_remove(&part->store, want->hash, want->key);
     struct weft_cache_flight *flight =
@@ -506,6 +550,15 @@ static void outdate(const struct want *want, bool remove)
     if (flight != NULL)
         flight->stale = true;
     weft_cache_part_unlock(part);
+}
+
+/* remove   from this worker's part; the others have what is old in any case */
+static void outdate(const struct want *want, bool remove)
+{
+    for (uint32_t i = 0; i < want->parts->count; i++) {
+        struct weft_cache_part *part = &want->parts->parts[i];
+        outdate_part(want, part, remove || part != want->part);
+    }
 }
 
 /* Who asked there before it was gone has brought the old value back by now. */
@@ -517,29 +570,43 @@ static weft_rc forget_behind(const struct want *want)
     return rc;
 }
 
+/* Its turn has come. */
+static weft_rc set(const struct want *want, const weft_cache_value *value, uint64_t ttl_ms)
+{
+    struct weft_cache_entry *kept = NULL;
+    weft_rc rc = ttl_ms == 0 ? WEFT_EFULL : keep(want, value, ttl_ms, &kept);
+    if (rc != 0) {
+        weft_rc behind = forget_behind(want); /* else the old value would come back */
+        return behind != 0 ? behind : rc;
+    }
+    rc = put_behind(want, packed_of(kept), ttl_ms);
+    weft_cache_part_give_back(want->part, kept);
+    return rc;
+}
+
 weft_rc weft_cache_put(weft_req *rq, weft_cache *cache, weft_str key, const weft_cache_value *value)
 {
     struct want want;
+    struct weft_cache_write write;
     WEFT_TRY(want_init(&want, rq, cache, key));
     if (!value_is_good(value))
         return WEFT_EINVAL;
     uint64_t ttl_ms = ttl_of(&want, value);
-    struct weft_cache_entry *kept = NULL;
+    WEFT_TRY(begin_write(&want, &write));
     outdate(&want, ttl_ms == 0);
-    weft_rc rc = ttl_ms == 0 ? WEFT_EFULL : keep(&want, value, ttl_ms, &kept);
-    if (rc != 0) {
-        weft_rc behind = forget_behind(&want); /* else the old value would come back */
-        return behind != 0 ? behind : rc;
-    }
-    rc = put_behind(&want, packed_of(kept), ttl_ms);
-    weft_cache_part_give_back(want.part, kept);
+    weft_rc rc = set(&want, value, ttl_ms);
+    end_write(&want);
     return rc;
 }
 
 weft_rc weft_cache_delete(weft_req *rq, weft_cache *cache, weft_str key)
 {
     struct want want;
+    struct weft_cache_write write;
     WEFT_TRY(want_init(&want, rq, cache, key));
     outdate(&want, true);
-    return forget_behind(&want);
+    WEFT_TRY(begin_write(&want, &write));
+    weft_rc rc = forget_behind(&want);
+    end_write(&want);
+    return rc;
 }

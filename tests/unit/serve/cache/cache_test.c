@@ -13,7 +13,8 @@ static uint64_t double_it(const weft_cache_about *about);
 WEFT_CACHE(plain, .entries_max = 100, .bytes_max = 1 << 16);
 WEFT_CACHE(timed, .entries_max = 100, .bytes_max = 1 << 16, .ttl = double_it);
 WEFT_CACHE(tiny, .entries_max = 2, .bytes_max = 1 << 16, .policy = WEFT_CACHE_NO_INSERT);
-static weft_cache *const caches[] = {&plain, &timed, &tiny};
+WEFT_CACHE(shards, .entries_max = 100, .bytes_max = 1 << 16, .per_worker = true);
+static weft_cache *const caches[] = {&plain, &timed, &tiny, &shards};
 
 /* ---- something behind it ---- */
 
@@ -24,6 +25,7 @@ static struct {
     weft_rc rc; /* what every call answers; 0: it works */
     int gets, puts, removes;
     uint64_t remove_ms; /* how long a removal takes */
+    uint64_t put_ms;    /* and a put; 0: 10 ms */
     uint64_t ttl_ms;    /* of the last put */
     char keys[BEHIND_MAX][64];
     char values[BEHIND_MAX][512];
@@ -68,7 +70,7 @@ static weft_rc behind_put(struct weft_cache_backend *backend, weft_req *rq, weft
     behind.puts++;
     behind.ttl_ms = ttl_ms;
     WEFT_TRY(behind.rc);
-    WEFT_TRY(weft_sleep_ms(rq, 10));
+    WEFT_TRY(weft_sleep_ms(rq, behind.put_ms != 0 ? behind.put_ms : 10));
     int at = behind_find(space, key, true);
     assert_true(at >= 0 && value.len <= sizeof(behind.values[0]));
     memcpy(behind.values[at], value.ptr, value.len);
@@ -100,6 +102,7 @@ static weft_rc fill_rc;      /* and what came of it */
 static size_t fill_bytes;    /* longer than the key: filled up with dots */
 static uint64_t fill_ms;     /* how long it takes */
 static uint64_t last_ttl_ms; /* what the ttl function was told */
+static uint64_t ttl_says_ms; /* and what it says; 1: what CA-05 wants */
 
 static weft_rc fill(weft_req *rq, weft_str key, void *arg, weft_cache_value *out)
 {
@@ -124,6 +127,8 @@ static uint64_t double_it(const weft_cache_about *about)
     assert_int_equal(about->value->status, 203);
     assert_true(about->now_s > 1000000);
     last_ttl_ms = about->last_ttl_ms;
+    if (ttl_says_ms != 1)
+        return ttl_says_ms;
     return about->last_ttl_ms == 0 ? 5000 : 2 * about->last_ttl_ms;
 }
 
@@ -218,6 +223,7 @@ static int open_all(void **state)
     fill_rc = 0;
     fill_bytes = 0;
     fill_ms = MS_OF_FILL;
+    ttl_says_ms = 1;
     seam_open(&mux_protocol, routes, WEFT_COUNT_OF(routes), MUX_STREAMS);
     wire_open();
     open_caches(*state != NULL);
@@ -245,6 +251,18 @@ static void run_posts(void)
         post = next;
     }
     settle();
+}
+
+/* As sleep_it_out(), of those that also wait for each other. */
+static void finish(void)
+{
+    for (int i = 0; seam.loop.tasks.waiting > 0 && i < 1000; i++) {
+        run_posts();
+        uint64_t next = weft_wheel_next_ms(&seam.loop.wheel);
+        if (next != UINT64_MAX)
+            pass_ms(next > seam.loop.now_ms ? next - seam.loop.now_ms : 0);
+    }
+    assert_int_equal(seam.loop.tasks.waiting, 0);
 }
 
 static void forget_output(void)
@@ -391,6 +409,25 @@ static void time_by_a_function(void **state) /* shows CA-05 */
     assert_int_equal(last_ttl_ms, 0);
 }
 
+/* Nothing, and what an unsigned difference is where its time is over. */
+static void no_time_is_not_kept(void **state)
+{
+    (void)state;
+    static const uint64_t says_ms[] = {0, (uint64_t)-5000, (uint64_t)INT64_MIN};
+    fill_ms = 0;
+    for (size_t i = 0; i < WEFT_COUNT_OF(says_ms); i++) {
+        ttl_says_ms = says_ms[i];
+        (void)ask("/reply/timed/a");
+        assert_non_null(strstr(answers[1].head, "X-Cache: MISS"));
+        assert_int_equal(weft_cache_stats_of(&timed).entries, 0);
+    }
+    ttl_says_ms = WEFT_CACHE_TTL_FOREVER;
+    (void)ask("/reply/timed/a");
+    pass_ms((uint64_t)1 << 40);
+    (void)ask("/reply/timed/a");
+    assert_non_null(strstr(answers[1].head, "X-Cache: HIT"));
+}
+
 static void what_has_no_place_is_made_each_time(void **state)
 {
     (void)state;
@@ -477,6 +514,48 @@ static void a_change_overtakes_who_makes_it(void **state)
     assert_true(strcmp(ask("/look/plain/b")->body, "new") == 0);
 }
 
+/* Also where nobody could know that it is being made. */
+static void a_change_overtakes_who_is_alone(void **state)
+{
+    (void)state;
+    static const char names[WEFT_CACHE_FLIGHTS_MAX][1];
+    struct weft_cache_flights *flights = &plain.parts->parts[0].flights;
+    struct weft_cache_flight *all[WEFT_CACHE_FLIGHTS_MAX];
+    for (uint64_t i = 0; i < WEFT_CACHE_FLIGHTS_MAX; i++)
+        all[i] = weft_cache_flight_begin(flights, i, weft_str_make(names[i], 1), NULL);
+    get(1, "/reply/plain/a");
+    get(2, "/forget/plain/a");
+    sleep_it_out();
+    assert_int_equal(counted(WEFT_COUNTER_CACHE_ALONE), 1);
+    for (uint64_t i = 0; i < WEFT_CACHE_FLIGHTS_MAX; i++)
+        assert_null(weft_cache_flight_land(flights, all[i], 0));
+    assert_int_equal(ask("/look/plain/a")->status, 404);
+}
+
+/* Another worker's part. */
+static void a_change_is_everybodys(void **state)
+{
+    (void)state;
+    struct weft_cache_part *other = &shards.parts->parts[1];
+    uint64_t hash = weft_hash(&shards.parts->key, WEFT_S("a")), evicted;
+    for (int i = 0; i < 2; i++) {
+        struct weft_cache_entry *entry = NULL;
+        assert_int_equal(
+            weft_cache_part_reserve(other, hash, WEFT_S("a"), 100, 0, &evicted, &entry), 0);
+        assert_int_equal(weft_cache_store_publish(&other->store, entry, WEFT_CACHE_TTL_FOREVER, 0),
+                         0);
+        weft_cache_part_give_back(other, entry);
+        struct weft_cache_flight *flight =
+            weft_cache_flight_begin(&other->flights, hash, WEFT_S("a"), NULL);
+        assert_int_equal(weft_cache_stats_of(&shards).entries, 1);
+        (void)ask(i == 0 ? "/forget/shards/a" : "/set/shards/a?new");
+        assert_int_equal(other->store.count, 0);
+        assert_true(flight->stale);
+        assert_null(weft_cache_flight_land(&other->flights, flight, 0));
+    }
+    assert_true(strcmp(ask("/look/shards/a")->body, "new") == 0);
+}
+
 /* A value goes out from where it lies, and stays there until its last byte has left, even when it
  * has been replaced meanwhile. */
 static void values_are_borrowed_until_the_end(void **state) /* shows ZC-03 */
@@ -537,6 +616,58 @@ static void what_is_being_forgotten_does_not_come_back(void **state)
     get(2, "/look/plain/a"); /* it is still there behind, when it asks */
     sleep_it_out();
     assert_int_equal(ask("/look/plain/a")->status, 404);
+}
+
+static bool is_behind(const char *key, const char *end)
+{
+    int at = behind_find(WEFT_S("plain"), weft_str_z(key), false);
+    size_t len = strlen(end);
+    return at >= 0 && behind.bytes[at] >= len &&
+           memcmp(behind.values[at] + behind.bytes[at] - len, end, len) == 0;
+}
+
+/* Writes of a key arrive there one after another, whoever takes how long. */
+static void what_is_on_its_way_arrives_first(void **state)
+{
+    (void)state;
+    fill_ms = 0;
+    behind.put_ms = 50;
+    get(1, "/reply/plain/a"); /* made, and on its way */
+    pass_ms(10);              /* it was asked for there */
+    assert_int_equal(behind.puts, 1);
+    get(2, "/forget/plain/a");
+    get(3, "/forget/plain/other"); /* another key does not wait */
+    assert_int_equal(behind.removes, 1);
+    finish();
+    assert_int_equal(behind.removes, 2);
+    assert_true(!is_behind("a", ""));
+    assert_int_equal(ask("/look/plain/a")->status, 404);
+
+    get(1, "/set/plain/b?first");
+    behind.put_ms = 10;
+    get(2, "/set/plain/b?second");
+    get(3, "/set/plain/b?third");
+    finish();
+    assert_true(is_behind("b", "third"));
+    assert_true(strcmp(ask("/look/plain/b")->body, "third") == 0);
+}
+
+/* Who waits for his turn may leave, also when it has just come. */
+static void who_is_to_write_may_leave(void **state)
+{
+    (void)state;
+    behind.put_ms = 50;
+    get(1, "/set/plain/a?first");
+    get(2, "/set/plain/a?second");
+    get(3, "/set/plain/a?third");
+    get(4, "/set/plain/a?fourth");
+    send_frame(2, 'R', ""); /* in the queue */
+    assert_int_equal(seam.loop.tasks.waiting, 3);
+    pass_ms(50); /* the third is told, and the post has not arrived yet */
+    send_frame(3, 'R', "");
+    finish();
+    assert_true(is_behind("a", "fourth"));
+    assert_int_equal(behind.puts, 2);
 }
 
 static void what_is_behind_may_be_old_or_no_value(void **state)
@@ -658,14 +789,19 @@ int main(void)
         CASE(a_client_that_leaves_hands_over),
         CASE(who_waits_may_leave),
         CASE(time_by_a_function),
+        CASE(no_time_is_not_kept),
         CASE(what_has_no_place_is_made_each_time),
         CASE(so_many_are_made_under_everybodys_eyes),
         CASE(nobody_waits_for_himself),
         CASE(a_value_is_set_seen_and_forgotten),
         CASE(a_change_overtakes_who_makes_it),
+        CASE(a_change_overtakes_who_is_alone),
+        CASE(a_change_is_everybodys),
         CASE(values_are_borrowed_until_the_end),
         CASE_BEHIND(what_is_behind_is_asked_and_told),
         CASE_BEHIND(what_is_being_forgotten_does_not_come_back),
+        CASE_BEHIND(what_is_on_its_way_arrives_first),
+        CASE_BEHIND(who_is_to_write_may_leave),
         CASE_BEHIND(what_is_behind_may_be_old_or_no_value),
         CASE_BEHIND(it_goes_on_when_what_is_behind_fails),
         CASE(parts_for_workers),

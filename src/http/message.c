@@ -572,6 +572,14 @@ weft_rc weft_fail(weft_req *rq, int status, weft_str text)
     return weft_text(rq, status, text);
 }
 
+/* Where there is no room for one more, and no memory for more room, the last one gives way. */
+static void set_retry(weft_req *rq)
+{
+    struct weft_out_field retry = {WEFT_S("Retry-After"), WEFT_S("1")};
+    if (weft_req_put_field(rq, retry.name, retry.value) != 0)
+        rq->out_fields[rq->out_count - 1] = retry;
+}
+
 void weft_req_fail(weft_req *rq, weft_rc rc)
 {
     if (weft_req_answered(rq))
@@ -580,8 +588,7 @@ void weft_req_fail(weft_req *rq, weft_rc rc)
     weft_ignore(
         weft_text(rq, status, weft_status_reason(status))); /* nothing is answered: cannot fail */
     if (status == 503)
-        weft_ignore(
-            weft_set_header(rq, WEFT_S("Retry-After"), WEFT_S("1"))); /* the first of its headers */
+        set_retry(rq);
 }
 
 /* RFC 9110 5.6.2 token, 5.5 field value: what could end the line or the head is refused. */
@@ -640,6 +647,16 @@ weft_rc weft_req_put_field(weft_req *rq, weft_str name, weft_str value)
     }
     rq->out_fields[rq->out_count++] = (struct weft_out_field){name, value};
     return 0;
+}
+
+void weft_req_drop_fields(weft_req *rq, uint8_t count)
+{
+    weft_assert(count <= rq->out_count);
+    rq->out_count = count;
+    if (count > WEFT_OUT_FIELDS_INLINE || rq->out_fields == rq->out_inline)
+        return;
+    memcpy(rq->out_inline, rq->out_fields, count * sizeof(rq->out_inline[0]));
+    rq->out_fields = rq->out_inline;
 }
 
 int weft_answered(const weft_req *rq)

@@ -254,6 +254,9 @@ WEFT_CHECK weft_rc weft_req_add_field(weft_req *rq, weft_str name, weft_str valu
 /** The same for a name and a value of our own making, which are known to be good. */
 WEFT_CHECK weft_rc weft_req_put_field(weft_req *rq, weft_str name, weft_str value);
 
+/** Forget all fields but the first `count`: what was said of an answer that did not come about. */
+void weft_req_drop_fields(weft_req *rq, uint8_t count);
+
 /** May this request leave its stack now, and soon again? Tells the protocol, which lets queued
  *  answers leave.
  *  returns  0; WEFT_EFULL, or why it is canceled */

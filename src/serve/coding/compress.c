@@ -151,7 +151,7 @@ static weft_rc set_coded(weft_req *rq, enum weft_coding coding)
     if (rc == 0 && is_strong(etag))
         rc = weaken(rq, field_of(rq, WEFT_S("etag"))); /* the fields may have moved */
     if (rc != 0) {
-        rq->out_count = count;
+        weft_req_drop_fields(rq, count);
         return rc;
     }
     /* A range of what is coded on the way would be one of other bytes each time. */

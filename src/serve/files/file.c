@@ -246,7 +246,11 @@ weft_rc weft_file_send(weft_req *rq, int root_fd, weft_str path,
         WEFT_TRY(choose_coding(rq, root_fd, path, &choice));
     if (choice.none)
         return reply_not_acceptable(rq);
-    return judge(rq, &choice, rules);
+    uint8_t fields = rq->out_count;
+    rc = judge(rq, &choice, rules);
+    if (rc != 0 && !weft_req_answered(rq)) /* what is said of the file is not said of a 503 */
+        weft_req_drop_fields(rq, fields);
+    return rc;
 }
 
 weft_rc weft_file(weft_req *rq, weft_str path)

@@ -23,6 +23,17 @@ static weft_rc charge(weft_req *rq)
     return weft_text(rq, 200, WEFT_S("charged"));
 }
 
+static weft_rc headers(weft_req *rq)
+{
+    static const weft_str names[WEFT_OUT_FIELDS_INLINE] = {WEFT_S("A"), WEFT_S("B"), WEFT_S("C"),
+                                                           WEFT_S("D")};
+    for (size_t i = 0; i < WEFT_COUNT_OF(names); i++)
+        WEFT_TRY(weft_set_header(rq, names[i], WEFT_S("1")));
+    while (weft_alloc(rq, 512) != NULL)
+        ;
+    return WEFT_ENOMEM;
+}
+
 static weft_rc pieces(weft_req *rq)
 {
     char text[3000];
@@ -162,6 +173,7 @@ static const struct seam_route routes[] = {DEMO_ROUTES,
                                            {"GET", "/source-twice", source_twice},
                                            {"GET", "/hurry-large", large, 0, 5},
                                            {"GET", "/charge", charge},
+                                           {"GET", "/headers", headers},
                                            {"GET", "/pieces", pieces_sized},
                                            {"GET", "/pieces-chunked", pieces_chunked},
                                            {"GET", "/too-short", too_short}};
@@ -610,6 +622,17 @@ static void with_one_stack_nobody_may_wait(void **state)
     assert_nothing_is_held();
 }
 
+/* What a request may have of memory is used up, and its head has no room for one more field. */
+static void a_503_says_when_to_come_again_whatever_was_set(void **state)
+{
+    (void)state;
+    feed_text(GET("/headers"));
+    assert_true(output_begins("HTTP/1.1 503 "));
+    assert_true(output_has("\r\nA: 1\r\n"));
+    assert_true(output_has("\r\nRetry-After: 1\r\n"));
+    assert_nothing_is_held();
+}
+
 static void with_the_memory_promised_away_requests_get_503(void **state)
 {
     (void)state;
@@ -809,6 +832,7 @@ int main(void)
         SEAM_TEST(answers_keep_the_order_of_their_requests),
         SEAM_TEST(an_answer_does_not_wait_for_the_next_handler),
         SEAM_TEST(with_one_stack_nobody_may_wait),
+        SEAM_TEST(a_503_says_when_to_come_again_whatever_was_set),
         SEAM_TEST(with_the_memory_promised_away_requests_get_503),
         SEAM_TEST(what_a_handler_mallocs_comes_out_of_its_cap),
         SEAM_TEST(with_no_block_left_the_connection_ends),

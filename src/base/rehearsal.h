@@ -2,10 +2,10 @@
  * -Drehearsal=true can be told to fail.
  *
  * A point is an allocation, a charge or a mapping of our own code: weft_fail_point() where a pool,
- * an account or a promise says no by itself, and by the linker's --wrap every call of malloc,
- * calloc, realloc, aligned_alloc, strdup, asprintf, fopen, mmap, mprotect and pthread_create that
- * is linked into the program. What libraries allocate by themselves is not ours to fail; where they
- * allocate through hooks (mem/leash.h) it is.
+ * an arena, an account, a cache, a coder or a promise says no by itself, and by the linker's --wrap
+ * every call of malloc, calloc, realloc, aligned_alloc, strdup, asprintf, fopen, mmap, mprotect and
+ * pthread_create that is linked into the program. What libraries allocate by themselves is not ours
+ * to fail; where they allocate through hooks (mem/leash.h) it is.
  *
  * Which of them fails, and which threads count, stands in struct weft_rehearsal: in a file that
  * REHEARSAL_FILE names and a test writes to while the process runs, or from the environment:

@@ -5,6 +5,7 @@
  * it happens, because what a request holds must be seen while it holds it.
  */
 #include "base/fmt.h"
+#include "base/rehearsal.h"
 #include "http/message.h"
 #include "http/service.h"
 
@@ -186,7 +187,8 @@ weft_str(weft_format)(weft_req *rq, const char *format, ...)
 weft_rc weft_charge(weft_req *rq, size_t bytes)
 {
     size_t most = rq->route == NULL ? 0 : rq->route->heap_bytes;
-    if (bytes > most - WEFT_MIN(charged(rq), most) || bytes > rq->arena.cap - rq->arena.held) {
+    if (bytes > most - WEFT_MIN(charged(rq), most) || bytes > rq->arena.cap - rq->arena.held ||
+        weft_fail_point("charge")) {
         weft_loop_count(rq->loop, WEFT_COUNTER_ARENA_REFUSED);
         return WEFT_ENOMEM;
     }

@@ -1,5 +1,6 @@
 /* offload.c - one lock, one list, one condition: jobs here take milliseconds, a lock 20 ns. */
 #include "io/offload.h"
+#include "base/rehearsal.h"
 #include "mem/threads.h"
 #include <pthread.h>
 #include <sched.h>
@@ -145,7 +146,7 @@ static weft_rc admit(struct weft_offload *pool)
     uint32_t started = atomic_load_explicit(&pool->started, memory_order_relaxed);
     if (pool->stopping)
         return WEFT_ECANCELED;
-    if (queued >= pool->queue_max)
+    if (queued >= pool->queue_max || weft_fail_point("offload"))
         return WEFT_EFULL;
     if (queued >= pool->idle && started < pool->threads_max && !start_thread(pool) && started == 0)
         return WEFT_ENOMEM; /* with one running, the job has only to wait */

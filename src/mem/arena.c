@@ -160,7 +160,7 @@ void *weft_arena_alloc(struct weft_arena *arena, size_t bytes)
     size_t size = WEFT_ALIGN_UP(bytes, (size_t)16);
     /* An empty arena has no place to point at, not even for zero bytes. */
     bool fits = arena->at != NULL && size <= (size_t)(arena->end - arena->at);
-    if (!fits && !grow(arena, size)) {
+    if ((!fits && !grow(arena, size)) || weft_fail_point("arena")) {
         weft_account_refuse(arena->source->account);
         return NULL;
     }

@@ -5,21 +5,25 @@ that a file names: this test writes to it while the server runs. Two walks:
 
 - Start and stop: N goes over all points from main() to exit. The server either says what it lacks
   and exits with 1 or 2, or it serves, and ends with 0.
-- Serving: one exchange at a time (keep-alive, JSON, stream, file, upload, ...) is repeated with its
-  first, second, third ... point failing, until it passes without one: that point alone, then 20 in
-  a row. Every answer is the right one, or a 503 with Retry-After (or 500, 413), or the connection is
+- Serving: one exchange at a time (keep-alive, stream, file, upload, forms, CSV, JSON, caches,
+  codings, ...) is repeated with its first, second, third ... point failing, until it passes without
+  one: that point alone, then 20 in a row. Every answer is the right one, or a 503 with Retry-After (or 500, 413), or the connection is
   closed before or within it, never an answer that only looks whole; right after it the same exchange
   is good; and when all is closed every account of the ledger holds what it held before.
 
 Never: a crash, a hang, a leak (LeakSanitizer at each exit), a report of a sanitizer.
 
-To be done within a minute, the suite takes a sample where points repeat: every STRIDE-th of a start,
-and beyond the first two dozen of an exchange (or four, where 20 fail in a row) steps that grow. With
+To be done within two minutes, the suite takes a sample where points repeat: every STRIDE-th of a
+start, and beyond the first two dozen of an exchange (or four, where 20 fail in a row) steps that grow. With
 REHEARSAL=all it takes every point (of a loop of mallocs the first 200), and a sample of them with all
 failing from there on.
 """
 # phases: rehearsal
 # seconds: 400
+import ctypes
+import functools
+import gzip
+import itertools
 import json
 import mmap
 import os
@@ -32,11 +36,13 @@ import time
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'e2e'))
+import redis_test  # noqa: E402
 import weft  # noqa: E402
 
 PROGRAM = os.path.join(os.path.dirname(os.path.abspath(weft.BIN)), 'tests', 'test_waits')
 WORKERS, OTHERS = 1, 2
 ALL = os.environ.get('REHEARSAL') == 'all'
+LEAST_STEP = 1 if ALL or weft.ENGINE == 'epoll' else 2
 STRIDE = 1 if ALL else 3 if weft.ENGINE == 'epoll' else 8
 FROM_THERE_ON = 1 << 62  # what waits for a buffer then waits for its deadline: 2 s
 IN_A_ROW = (1, 20, FROM_THERE_ON) if ALL else (1, 20)
@@ -101,7 +107,7 @@ def environment(control):
 class Run:
     """One start, a question if it came up, and its end."""
 
-    def __init__(self, control, folder, program):
+    def __init__(self, control, folder, program, flags):
         settings = os.path.join(folder, 'settings.yaml')
         with open(settings, 'w', encoding='utf-8') as out:
             out.write(SETTINGS)
@@ -109,7 +115,7 @@ class Run:
         with open(output, 'wb') as out:
             process = subprocess.Popen(
                 [*program, '--port', '0', '--admin-port', '0', '--engine', weft.ENGINE,
-                 '-c', settings, *FLAGS],
+                 '-c', settings, *FLAGS, *flags],
                 stdin=subprocess.DEVNULL, stdout=out, stderr=out,
                 env=environment(control))
 
@@ -169,23 +175,29 @@ class Start(unittest.TestCase):
     def test_every_point_of_the_demo(self):
         self.walk((weft.BIN, 'demo'), STRIDE)
 
+    def test_with_all_that_bodies_need(self):
+        """Mounts, coders, keys, a cache in a file, a history."""
+        with tempfile.TemporaryDirectory(prefix='weft-rehearsal.') as folder:
+            history = os.path.join(folder, 'history')
+            self.walk((weft.BIN, 'demo'), 4 * STRIDE, *Bodies(folder).flags, '--memory-history-path', history)
+
     def test_expressions_are_compiled(self):
         """PCRE2 allocates through the leash."""
         sites = self.walk((PROGRAM, 'serve'), 2 * STRIDE)
         self.assertIn('leash', sites)
 
-    def walk(self, program, stride):
+    def walk(self, program, stride, *flags):
         bad, sites, refused = [], {}, 0
         with tempfile.TemporaryDirectory(prefix='weft-rehearsal.') as folder:
             control = Control(folder)
             self.addCleanup(control.close)
             control.set(0)
-            first = Run(control, folder, program)
+            first = Run(control, folder, program, flags)
             self.assertEqual((first.wrong(), first.code, first.answer), (None, 0, 200), first.text)
             points = control.passed
             for at in range(1, points + 1, stride):
                 control.set(at)
-                run = Run(control, folder, program)
+                run = Run(control, folder, program, flags)
                 site = control.last if control.failed else '(not reached)'
                 sites[site] = sites.get(site, 0) + 1
                 refused += not run.served
@@ -203,6 +215,7 @@ class Start(unittest.TestCase):
 # ---- one exchange at a time ----
 
 REFUSALS = (413, 500, 503)
+OF_A_BODY = ('ETag', 'Last-Modified', 'Content-Encoding', 'Content-Range')
 FILE_BYTES = 300000
 
 
@@ -214,6 +227,8 @@ def check(answer, status, body=None):
     if answer.status in REFUSALS and answer.status != status:
         if answer.status == 503 and answer.get('Retry-After') is None:
             raise AssertionError('503 without Retry-After: %r' % answer)
+        if any(answer.get(name) for name in OF_A_BODY):
+            raise AssertionError('it tells of a body that is not there: %r' % answer)
         raise Refused
     if answer.status != status or (body is not None and answer.body != body):
         raise AssertionError('not the answer: %r' % answer)
@@ -335,20 +350,191 @@ def health(conn):
     check(conn.ask('/readyz'), 200)
 
 
+# ---- bodies ----
+
+FORM = ('Content-Type', 'application/x-www-form-urlencoded')
+JSON = ('Content-Type', 'application/json')
+CSV = ('Content-Type', 'text/csv')
+MULTIPART = ('Content-Type', 'multipart/form-data; boundary=rehearsed')
+WORDS = b''.join(b'warp %d weft %d\n' % (i, i * i) for i in range(6000))
+UPLOAD = bytes(range(256)) * 400  # more than what is gathered for one write
+turns = itertools.count()
+
+
+class Bodies:
+    """Folders for what the exchanges below read and write, and the flags that switch all of it on."""
+
+    def __init__(self, folder):
+        self.root, self.uploads, self.kept = (os.path.join(folder, name) for name in ('root', 'up', 'pmem'))
+        for path in (self.root, self.uploads, self.kept):
+            os.mkdir(path)
+        os.mkdir(os.path.join(self.root, 'many'))
+        for i in range(30):
+            self.put('many/%d' % i, b'')
+        self.put('words.txt', WORDS)
+        self.put('table.csv', b'a,b,c\n' * 9000)
+        self.put('../keys', b'0123456789abcdef' * 4 + b'\n')
+        self.flags = ('--root', self.root, '--upload-root', self.uploads, '--cookies-key-path',
+                      os.path.join(folder, 'keys'), '--cache-pmem-path', self.kept, '--cache-pmem-bytes',
+                      '1M', '--cache-policy', 's3-fifo', '--compress-codings', 'zstd, br, gzip',
+                      '--compress-coders', '1')
+
+    def put(self, name, data):
+        with open(os.path.join(self.root, name), 'wb') as out:
+            out.write(data)
+
+    # Exchanges: each a method of a connection, as the functions above.
+
+    def form(self, conn):
+        answer = conn.ask('/form', 'POST', [FORM], b'name=Ada+L&city=%4condon')
+        check(answer, 200, b'[{"name":"name","value":"Ada L"},{"name":"city","value":"London"}]')
+
+    def multipart(self, conn):
+        """What is there under its name is whole, whatever was answered."""
+        part = b'--rehearsed\r\nContent-Disposition: form-data; name="%s"%s\r\n\r\n%s\r\n'
+        body = (part % (b'note', b'', b'hello') + part % (b'file', b'; filename="a"', UPLOAD) +
+                b'--rehearsed--\r\n')
+        try:
+            answer = conn.ask('/upload', 'POST', [MULTIPART], body)
+            check(answer, 200)
+            if [item.get('bytes') for item in json.loads(answer.body)] != [None, len(UPLOAD)]:
+                raise AssertionError('not the answer: %r' % answer)
+        finally:
+            for name in os.listdir(self.uploads):
+                path = os.path.join(self.uploads, name)
+                with open(path, 'rb') as source:
+                    whole = source.read() == UPLOAD
+                os.unlink(path)
+                if name != 'a' or not whole:
+                    raise AssertionError('%s was left behind' % name)
+
+    def csv_of_a_file(self, conn):
+        check(conn.ask('/csv/table.csv'), 200, b'A,B,C\n' * 9000)
+
+    def csv_that_is_sent(self, conn):
+        check(conn.ask('/csv/stats', 'POST', [CSV], b'a,"b ""x""",c\n' * 3000), 200,
+              b'{"rows":3000,"fields":9000,"widest":3,"bytes":21000}')
+
+    def json_both_ways(self, conn):
+        check(conn.ask('/users', 'POST', [JSON], b'{"name":"Ada","age":36}'), 201,
+              b'{"id":100001,"name":"Ada","age":36}')
+        answer = conn.ask('/users?size=300&fields=id,name')
+        check(answer, 200)
+        if len(json.loads(answer.body)['users']) != 300:
+            raise AssertionError('not the answer: %r' % answer)
+
+    def json_of_any_length(self, conn):
+        users = b','.join(b'{"name":"User %d","age":1}' % i for i in range(1000))
+        check(conn.ask('/users/census', 'POST', [JSON], b'[%s]' % users), 200,
+              b'{"users":1000,"years":1000}')
+
+    def signed_cookie(self, conn):
+        answer = conn.ask('/login', 'POST', [FORM], b'user=ada')
+        check(answer, 204)
+        cookie = answer.get('Set-Cookie').split(';')[0]
+        check(conn.ask('/whoami', headers=[('Cookie', cookie)]), 200, b'ada')
+
+    def cached(self, conn):
+        """Made, and found: or made once more, where it could not be kept."""
+        target = '/cache/%d' % next(turns)
+        for _ in range(2):
+            answer = conn.ask(target + '?pad=3000')
+            check(answer, 200)
+            if len(answer.body) < 3000 or answer.body[:7] != b'{"key":':
+                raise AssertionError('not the answer: %r' % answer)
+
+    def static_file(self, conn):
+        """One that is not open yet: opened, then copied, then found."""
+        name = 'fresh-%d.txt' % next(turns)
+        self.put(name, WORDS[:9000])
+        try:
+            for _ in range(3):
+                answer = conn.ask('/static/' + name)
+                check(answer, 200, WORDS[:9000])
+            check(conn.ask('/static/' + name, headers=[('If-None-Match', answer.get('ETag'))]), 304, b'')
+        finally:
+            os.unlink(os.path.join(self.root, name))
+
+    def static_ranges(self, conn):
+        answer = conn.ask('/static/words.txt', headers=[('Range', 'bytes=0-9,9000-9099,50000-50010')])
+        check(answer, 206)
+        if WORDS[9000:9100] not in answer.body:
+            raise AssertionError('not the answer: %r' % answer)
+
+    def static_listing(self, conn):
+        answer = conn.ask('/static/many/')
+        check(answer, 200)
+        if any(b'href="%d"' % i not in answer.body for i in range(30)):
+            raise AssertionError('not the answer: %r' % answer)
+
+    def coded(self, conn):
+        """A file and a stream in each coding; as they are, where there is no coder."""
+        lines = b''.join(b'Chunk %d\n' % i for i in range(2000))
+        for coding in decoders():
+            for target, plain in (('/static/words.txt', WORDS), ('/stream?n=2000&pause=0', lines)):
+                answer = conn.ask(target, headers=[('Accept-Encoding', coding)])
+                check(answer, 200)
+                body = answer.body
+                if answer.get('Content-Encoding') is not None:
+                    body = decoders()[coding](body, len(plain))
+                if body != plain:
+                    raise AssertionError('not the answer, %s: %r' % (coding, answer))
+
+    def all(self):
+        return (self.form, self.multipart, self.csv_of_a_file, self.csv_that_is_sent, self.json_both_ways,
+                self.json_of_any_length, self.signed_cookie, self.cached, self.static_file,
+                self.static_ranges, self.static_listing, self.coded)
+
+
+@functools.cache
+def decoders():
+    """{coding: function of a body and its length}, as far as there are libraries."""
+    found = {'gzip': lambda body, _: gzip.decompress(body)}
+
+    def brotli(body, length):
+        out, size = ctypes.create_string_buffer(length + 1), ctypes.c_size_t(length + 1)
+        done = brotlidec.BrotliDecoderDecompress(ctypes.c_size_t(len(body)), body, ctypes.byref(size), out)
+        return out.raw[:size.value] if done == 1 else b''
+
+    def zstd(body, length):
+        out = ctypes.create_string_buffer(length + 1)
+        size = libzstd.ZSTD_decompress(out, ctypes.c_size_t(length + 1), body, ctypes.c_size_t(len(body)))
+        return out.raw[:size] if 0 <= size <= length + 1 else b''
+    try:
+        brotlidec = ctypes.CDLL('libbrotlidec.so.1')
+        found['br'] = brotli
+        libzstd = ctypes.CDLL('libzstd.so.1')
+        found['zstd'] = zstd
+    except OSError:
+        pass
+    return found
+
+
+def cached_elsewhere(conn):
+    """The first is found again, where its place was given to the second."""
+    first, second = next(turns), next(turns)
+    for turn in (first, second, first):
+        answer = conn.ask('/cache/%d?pad=1000' % turn)
+        check(answer, 200)
+        if not answer.body.startswith(b'{"key":"%d"' % turn):
+            raise AssertionError('not the answer: %r' % answer)
+
+
 PUBLIC = (keep_alive, stack_buffer, json_answer, many_headers, pipelined, head_in_pieces, large_arena,
           objects, burst, burst_of_malloc, stream, stream_that_sleeps,
           stream_that_is_pulled, events, file, upload,
           upload_in_chunks)
 ADMIN = (metrics, ledger, health)
 WATCH_BYTES = 16  # struct weft_watch's place in its pool
-KEPT = ('demo_events', 'open files')  # by design: a channel's newest events, files that stay open
+# By design: a channel's newest events, files that stay open, what caches hold.
+KEPT = ('demo_events', 'open files', 'answers', 'cache files', 'redis', 'hiredis')
 
 
 def step(at, count):
     """From a point to the next that is tried."""
     if ALL and count != FROM_THERE_ON and at < 200:
         return 1  # beyond, it is one call of malloc in a loop
-    return max(1, at // (24 if count == 1 else 4))
+    return max(LEAST_STEP, at // (24 if count == 1 else 4))
 
 
 class Serving(unittest.TestCase):
@@ -366,8 +552,8 @@ class Serving(unittest.TestCase):
         self.sites = {}
         self.outcomes = {'served': 0, 'refused': 0}
 
-    def start(self, **program):
-        self.server = weft.Server(*FLAGS, '--root', self.folder,
+    def start(self, *flags, **program):
+        self.server = weft.Server(*FLAGS, *(flags or ('--root', self.folder)),
                                   env={'REHEARSAL_FILE': self.control.path}, **program)
         self.addCleanup(self.server.kill)
 
@@ -420,8 +606,8 @@ class Serving(unittest.TestCase):
         self.settled(before)
         return True
 
-    def walk(self, exchanges, admin, **program):
-        self.start(**program)
+    def walk(self, exchanges, admin, *flags, **program):
+        self.start(*flags, **program)
         for exchange in exchanges:  # the first time more is touched than later: not to be compared
             self.assertIsNone(self.perform(exchange, admin), exchange.__name__)
         weft.wait_until(lambda: self.server.open_connections() == 0)
@@ -462,6 +648,18 @@ class Serving(unittest.TestCase):
         self.walk(PUBLIC, False)
         for site in ('pool', 'promise', 'slot', 'stack', 'malloc'):
             self.assertIn(site, self.sites)
+
+    def test_every_point_of_each_kind_of_body(self):
+        bodies = Bodies(self.folder)
+        self.walk(bodies.all(), False, *bodies.flags)
+        for site in ('arena', 'cache', 'coder', 'copy', 'file', 'library', 'offload'):
+            self.assertIn(site, self.sites)
+
+    def test_every_point_of_a_shared_cache(self):
+        redis = redis_test.Redis()
+        self.addCleanup(redis.close)
+        self.walk((cached_elsewhere,), False, '--cache-redis', redis.address, '--cache-entries-max', '1',
+                  '--cache-policy', 'lru')
 
     def test_every_point_of_the_admin_listener(self):
         self.walk(ADMIN, True)

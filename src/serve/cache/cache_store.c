@@ -5,6 +5,7 @@
  * and who is older than as many ghosts as entries may be there is none any more.
  */
 #include "serve/cache/cache_store.h"
+#include "base/rehearsal.h"
 
 #define ASKED_MAX    3   /* as in the paper */
 #define ASKED_MOVES  2   /* asked for so often in the small queue: to the main one */
@@ -387,6 +388,8 @@ static bool has_place(struct weft_cache_store *store, uint64_t hash, weft_str ke
 
 static struct weft_cache_entry *take(struct weft_cache_store *store, size_t bytes, uint64_t now_ms)
 {
+    if (weft_fail_point("cache"))
+        return NULL;
     struct weft_cache_entry *entry = weft_region_take(&store->region, bytes);
     for (int i = 0; entry == NULL && i < WEFT_CACHE_EVICTIONS_MAX; i++) {
         if (!make_room(store, now_ms))

@@ -2,6 +2,7 @@
  * their headers are not needed to build, they themselves not to run. */
 #include "serve/coding/coder.h"
 #include "base/fmt.h"
+#include "base/rehearsal.h"
 #include <dlfcn.h>
 #include <sys/mman.h>
 
@@ -160,16 +161,24 @@ static struct weft_coder_free *bump(struct weft_coder *coder, size_t bytes)
 }
 
 /* What fits well is used again, before what was never used, before what is too large. */
-static void *heap_alloc(void *opaque, size_t bytes)
+static struct weft_coder_free *take_piece(struct weft_coder *coder, size_t bytes)
 {
-    struct weft_coder *coder = opaque;
-    bytes = WEFT_MIN(bytes, coder->bytes); /* which is too much, and does not overflow */
-    bytes = WEFT_ALIGN_UP(bytes, ALIGN) + sizeof(struct weft_coder_free);
     struct weft_coder_free *piece = reuse(coder, bytes, bytes + bytes / 4);
     if (piece == NULL)
         piece = bump(coder, bytes);
     if (piece == NULL)
         piece = reuse(coder, bytes, SIZE_MAX);
+    return piece;
+}
+
+static void *heap_alloc(void *opaque, size_t bytes)
+{
+    struct weft_coder *coder = opaque;
+    bytes = WEFT_MIN(bytes, coder->bytes); /* which is too much, and does not overflow */
+    bytes = WEFT_ALIGN_UP(bytes, ALIGN) + sizeof(struct weft_coder_free);
+    struct weft_coder_free *piece = NULL;
+    if (!weft_fail_point("library"))
+        piece = take_piece(coder, bytes);
     if (piece == NULL && coder->back != NULL)
         longjmp(*coder->back, 1);
     return piece != NULL ? piece + 1 : NULL;

@@ -1,5 +1,6 @@
 /* coder_pool.c - see coder_pool.h. A few dozen slots at most: they are looked through. */
 #include "serve/coding/coder_pool.h"
+#include "base/rehearsal.h"
 #include <sys/mman.h>
 
 static size_t slot_bytes(size_t coder_bytes)
@@ -148,7 +149,7 @@ static void run(void *arg)
 
 uint32_t weft_coder_pool_take(struct weft_coder_pool *pool, enum weft_coding coding, uint64_t size)
 {
-    uint32_t index = find(pool, coding);
+    uint32_t index = weft_fail_point("coder") ? WEFT_CODER_NONE : find(pool, coding);
     if (index == WEFT_CODER_NONE) {
         weft_account_refuse(pool->account);
         return WEFT_CODER_NONE;

@@ -1,5 +1,6 @@
 /* file_table.c - see file_table.h. */
 #include "serve/files/file_table.h"
+#include "base/rehearsal.h"
 #include "base/str.h"
 #include <sys/mman.h>
 
@@ -238,7 +239,7 @@ struct weft_file_entry *weft_file_table_add(struct weft_file_table *table, int r
                                             weft_str path, uint64_t now_ms)
 {
     weft_assert(path.len < WEFT_FILE_KEY_BYTES);
-    struct weft_file_entry *entry = take(table);
+    struct weft_file_entry *entry = weft_fail_point("file") ? NULL : take(table);
     if (entry == NULL) {
         weft_account_refuse(table->account);
         return NULL;
@@ -384,7 +385,7 @@ char *weft_file_table_room(struct weft_file_table *table, struct weft_file_entry
         weft_file_table_drop(table, oldest);
         page = find_run(table, pages);
     }
-    if (page == WEFT_FILE_NONE) {
+    if (page == WEFT_FILE_NONE || weft_fail_point("copy")) {
         weft_account_refuse(table->account);
         return NULL;
     }

@@ -10,7 +10,6 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #define FILE_TURN_BYTES    ((size_t)2 << 20) /* per visit: then the others get their turn */
@@ -53,7 +52,7 @@ struct weft_conn *weft_conn_wake(struct weft_loop *loop, const struct weft_trans
     conn->file_left = conn->copied = 0;
     conn->installs = false;
     conn->sent_bytes = 0;
-    conn->sending = conn->file_mode = conn->corked = false;
+    conn->sending = conn->corked = false;
     protocol->start(conn);
     return conn;
 }
@@ -359,19 +358,6 @@ static void uninstall(struct weft_conn *conn)
     conn->installs = false;
 }
 
-/* sendfile() has no flag for "do not wait": a blocking socket is made non-blocking for as long as a
- * file is on its way. */
-static void file_mode(struct weft_conn *conn, bool on)
-{
-    if (conn->file_mode != on && conn->loop->engine.sockets_block && fd_of(conn) >= 0) {
-        int value = on;
-        (void)ioctl(fd_of(conn), FIONBIO, &value); /* cannot fail on a socket */
-        conn->file_mode = on;
-    }
-    if (!on && conn->installs)
-        uninstall(conn);
-}
-
 /* sendfile() pushes what it has whenever 64 KB are done, and a push costs as much as a packet: a
  * large file is cheaper to send when told to fill them (nginx: 0.6 of the time). Not worth two
  * calls for less. */
@@ -399,15 +385,7 @@ weft_rc weft_conn_reserve_file(struct weft_conn *conn)
 static ssize_t send_some(struct weft_conn *conn)
 {
     int more = conn->file_left > 0 ? MSG_MORE : 0;
-    if (!conn->file_mode)
-        return weft_engine_send(&conn->loop->engine, conn->slot, &conn->message, more);
-    ssize_t n = sendmsg(fd_of(conn), &conn->message, MSG_NOSIGNAL | MSG_DONTWAIT | more);
-    if (n >= 0)
-        return n;
-    if (errno != EAGAIN)
-        return -errno;
-    weft_engine_want_write(&conn->loop->engine, conn->slot, false);
-    return -EINPROGRESS;
+    return weft_engine_send(&conn->loop->engine, conn->slot, &conn->message, more);
 }
 
 /* One step: what is known to be in memory, or the wait for it. */
@@ -458,8 +436,8 @@ static weft_rc tcp_continue(struct weft_conn *conn)
     weft_rc rc = (weft_rc)send_file(conn);
     if (rc == 0 && conn->corked)
         cork(conn, false); /* the rest leaves */
-    if (rc == 0)
-        file_mode(conn, false); /* receives want a blocking socket under io_uring */
+    if (rc == 0 && conn->installs)
+        uninstall(conn);
     return rc;
 }
 
@@ -478,7 +456,6 @@ static weft_rc file_start(struct weft_conn *conn)
         weft_engine_install(&conn->loop->engine, conn->slot);
         return WEFT_PENDING;
     }
-    file_mode(conn, conn->file_left > 0);
     file_begins(conn);
     return 0;
 }
@@ -487,7 +464,7 @@ static weft_rc tcp_send(struct weft_conn *conn)
 {
     weft_assert(!conn->sending);
     conn->progress_ms = conn->loop->now_ms;
-    weft_rc rc = WEFT_UNLIKELY(conn->file_left > 0 || conn->file_mode) ? file_start(conn) : 0;
+    weft_rc rc = WEFT_UNLIKELY(conn->file_left > 0) ? file_start(conn) : 0;
     if (rc == 0)
         rc = tcp_continue(conn);
     conn->sending = rc == WEFT_PENDING;
@@ -503,7 +480,6 @@ static void on_installed(void *ctx, uint32_t index, int fd)
     weft_rc rc = (weft_rc)WEFT_MIN(fd, 0);
     if (rc == 0) {
         conn->socket = fd;
-        file_mode(conn, true);
         file_begins(conn);
         rc = tcp_continue(conn);
     }
@@ -555,8 +531,8 @@ static void tcp_release(struct weft_conn *conn)
     struct weft_loop *loop = conn->loop;
     struct weft_slot *slot = &loop->slots.table[conn->slot];
     uint32_t index = conn->slot;
-    if (WEFT_UNLIKELY(conn->file_mode || conn->installs))
-        file_mode(conn, false);
+    if (WEFT_UNLIKELY(conn->installs))
+        uninstall(conn);
     weft_conn_drop(conn);
     slot->state = WEFT_SLOT_IDLE;
     slot->active = WEFT_POOL_NONE;
@@ -572,8 +548,8 @@ static void tcp_hold(struct weft_conn *conn, uint32_t held, bool chunked)
     struct weft_loop *loop = conn->loop;
     uint32_t index = conn->slot;
     struct weft_slot *slot = &loop->slots.table[index];
-    if (conn->file_mode || conn->installs)
-        file_mode(conn, false);
+    if (conn->installs)
+        uninstall(conn);
     weft_conn_drop(conn);
     slot->state = WEFT_SLOT_HELD;
     slot->active = held;
@@ -593,8 +569,8 @@ static void tcp_close(struct weft_conn *conn, enum weft_close how)
 {
     struct weft_loop *loop = conn->loop;
     uint32_t index = conn->slot;
-    if (conn->file_mode || conn->installs)
-        file_mode(conn, false);
+    if (conn->installs)
+        uninstall(conn);
     weft_conn_drop(conn);
     if (how == WEFT_CLOSE_LINGER)
         linger(loop, index);

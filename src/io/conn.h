@@ -113,7 +113,6 @@ struct weft_conn {
     uint64_t progress_ms;        /* when the peer last took something */
     bool sending;                /* pending */
     bool corked;                 /* the socket waits for full packets */
-    bool file_mode;              /* the socket was made non-blocking for a file */
     bool installs;               /* counted among those that may have a descriptor */
 };
 
@@ -124,7 +123,7 @@ void weft_slots_limit(struct weft_slots *slots, struct weft_slot_limits limits);
 extern const struct weft_engine_events weft_conn_events;
 extern const struct weft_transport weft_tcp;
 
-/** Take over a connected socket (blocking or not as the engine wants it): an idle connection. When
+/** Take over a connected, non-blocking socket: an idle connection. When
  *  there is no room it is told so (protocol->refusal) and closed. */
 void weft_conn_open(struct weft_loop *loop, int fd);
 

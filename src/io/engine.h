@@ -127,8 +127,8 @@ struct weft_engine {
     struct weft_counters *counters; /* borrowed */
     struct weft_account *account;   /* borrowed */
     void *backend;                  /* owned: the backend's state */
-    bool accept_plain;  /* size.direct: with descriptors nevertheless, from the next listen() on */
-    bool sockets_block; /* io_uring polls by itself and wants blocking sockets */
+    bool accept_plain; /* size.direct: with descriptors nevertheless, from the next listen() on */
+    bool listeners_block; /* io_uring waits for accepts by itself, if they are not told not to */
 };
 
 extern const struct weft_engine_ops weft_uring_ops;

@@ -108,7 +108,7 @@ static weft_rc epoll_open(struct weft_engine *engine)
         b->listener_fds[i] = -1;
     engine->backend = b;
     book(engine, sizeof(*b));
-    engine->sockets_block = false;
+    engine->listeners_block = false;
     return 0;
 }
 

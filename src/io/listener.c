@@ -102,8 +102,8 @@ weft_rc weft_listener_start(struct weft_listener *listener, struct weft_loop *lo
     listener->loop = loop;
     listener->id = id;
     listener->retry = (struct weft_timer){.fire = retry};
-    /* io_uring waits by itself, and a non-blocking socket would tell it not to. */
-    int flags = loop->engine.sockets_block ? 0 : O_NONBLOCK;
+    /* io_uring waits by itself, and a non-blocking listener would tell it not to. */
+    int flags = loop->engine.listeners_block ? 0 : O_NONBLOCK;
     if (fcntl(listener->fd, F_SETFL, flags) != 0)
         return (weft_rc)-errno;
     return loop->engine.ops->listen(&loop->engine, id, listener->fd);
@@ -115,8 +115,7 @@ static int accept_now(struct weft_listener *listener)
     struct pollfd ready = {.fd = listener->fd, .events = POLLIN};
     if (poll(&ready, 1, 0) != 1)
         return -1;
-    int flags = listener->loop->engine.sockets_block ? 0 : SOCK_NONBLOCK;
-    return accept4(listener->fd, NULL, NULL, flags | SOCK_CLOEXEC);
+    return accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 }
 
 /* Gives up the reserve to tell a few of those who wait that there is no room. */

@@ -1,8 +1,9 @@
 /* uring.c - io_uring, as it is: requests go in, completions come out, one system call a turn.
  *
  * Idle connections hold one multishot receive in the kernel and nothing here; bytes arrive in
- * buffers lent to the kernel through a provided-buffer ring. Sockets are blocking ones: io_uring
- * polls by itself, and a non-blocking socket would turn every wait into -EAGAIN.
+ * buffers lent to the kernel through a provided-buffer ring. Listeners are blocking sockets:
+ * a non-blocking one would turn the wait for an accept into -EAGAIN. Connections are not, for
+ * sendfile(); the ring's receives and sends wait for what is to come all the same.
  *
  * The ring runs with DEFER_TASKRUN: completions are made when we ask for them, on our own core, not
  * by interrupting us.
@@ -184,7 +185,7 @@ static weft_rc uring_open(struct weft_engine *engine)
         return (weft_rc)rc;
     }
     engine->backend = b;
-    engine->sockets_block = true;
+    engine->listeners_block = true;
     engine->bufs->lend = lend;
     engine->bufs->lend_ctx = engine;
     b->wanted = wanted_min(engine);
@@ -334,8 +335,8 @@ static void finish_detach(struct weft_engine *engine, uint32_t index)
     engine->events->detached(engine->ctx, index);
 }
 
-/* No buffer is free, or a file is on its way and the socket non-blocking for it: trying again at
- * once would spin. A timer stands in for the receive, which is armed anew when it ends. */
+/* No buffer is free (or a kernel minds that the socket is non-blocking): trying again at once would
+ * spin. A timer stands in for the receive, which is armed anew when it ends. */
 static void pause_recv(struct weft_engine *engine, uint32_t index)
 {
     static const struct __kernel_timespec pause = {.tv_nsec = RECV_PAUSE_MS * 1000000};
@@ -536,9 +537,9 @@ static weft_rc uring_listen(struct weft_engine *engine, uint32_t listener, int f
     struct io_uring_sqe *sqe = entry(engine);
     uint64_t data = accept_tag(engine, listener, fd);
     if (data & ACCEPT_DIRECT)
-        io_uring_prep_multishot_accept_direct(sqe, fd, NULL, NULL, 0);
+        io_uring_prep_multishot_accept_direct(sqe, fd, NULL, NULL, SOCK_NONBLOCK);
     else
-        io_uring_prep_multishot_accept(sqe, fd, NULL, NULL, SOCK_CLOEXEC);
+        io_uring_prep_multishot_accept(sqe, fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
     io_uring_sqe_set_data64(sqe, data);
     return 0;
 }

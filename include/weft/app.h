@@ -25,7 +25,9 @@ typedef struct weft_group weft_group;
 typedef struct weft_route_opts {
     size_t size;          /* filled by the macro */
     size_t memory;        /* what one request may hold, bytes (route.memory_bytes); rule 4 */
-    size_t heap;          /* of it, what the handler may malloc: weft_charge(). 0: nothing */
+    size_t heap;          /* of it, what the handler may malloc: weft_charge(). 0: nothing. The rest
+                             of .memory is the arena's in any case, this as long as malloc keeps
+                             nothing of it */
     uint64_t body;        /* largest request body, bytes (request.body_bytes_max) */
     bool body_unlimited;  /* any size: for handlers that stream */
     uint32_t deadline_ms; /* total time of a request (timeouts.request_ms) */

@@ -98,7 +98,8 @@ WEFT_CHECK weft_rc weft_body(weft_req *rq, weft_str *out);
 
 /** Bytes from the request's arena, 16-byte aligned, not zeroed, until the request ends (rule 4).
  *  bytes    just below 1 MiB at most
- *  returns  NULL past the route's cap: return WEFT_ENOMEM then (503)
+ *  returns  NULL past the route's cap, or within its .heap while malloc keeps that from earlier
+ *           requests (it is asked to give back): return WEFT_ENOMEM then (503)
  *  cost     a few ns; a chunk of 4 KiB to 1 MiB is taken when the last one is used up */
 void *weft_alloc(weft_req *rq, size_t bytes);
 
@@ -140,8 +141,9 @@ WEFT_CHECK weft_rc weft_body_at(weft_req *rq, weft_str *out, struct weft_alloc_s
  *  taken, and before the arena is used, which may begin with a large chunk; what is charged is
  *  given back when the request ends, after its deferred calls.
  *  bytes    what the allocator takes for them: with its headers and rounding
- *  returns  0; WEFT_ENOMEM (503): past the route's .heap, or past what the arena left of .memory
- */
+ *  returns  0; WEFT_ENOMEM (503): past the route's .heap, past what the arena left of .memory, or
+ *           malloc is giving back to the system what it keeps, which arenas want: others that are
+ *           in malloc or free while glibc does so may have to wait for it, tenths of a second */
 WEFT_CHECK weft_rc weft_charge(weft_req *rq, size_t bytes);
 /** Give back earlier what was charged and is freed; asserts beyond what was charged. */
 void weft_refund(weft_req *rq, size_t bytes);

@@ -101,6 +101,7 @@ static void read_figures(void *arg)
         .upstream_count = upstreams_of(server, f->upstreams),
         .settle = &server->warden.settle,
         .limits = &server->warden.limits,
+        .purge = &server->purger.purge,
         .ready = !server->draining && weft_warden_ready(&server->warden),
     };
     for (uint32_t i = 0; i < server->plan->workers; i++)

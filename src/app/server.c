@@ -173,6 +173,7 @@ static weft_rc build_worker(struct weft_server *server, struct weft_worker *work
     struct weft_loop_options own = *options;
     own.worker = index;
     own.offload = server->offload;
+    own.purge = &server->purger.purge;
     own.share = site == &server->site ? &server->share : &server->admin_share;
     own.limits = site == &server->site ? &server->warden.limits : NULL; /* it is never shed */
     weft_rc rc = weft_loop_init(&worker->loop, &server->ledger, &own, &part_z);
@@ -370,6 +371,7 @@ static weft_rc build(struct weft_server *server, const struct weft_machine *mach
     weft_warden_init(&server->warden, plan->limit, grouped ? machine->cgroup_limit_bytes : 0,
                      config->memory_prefault ? 0 : config->memory_return_ms);
     WEFT_TRY(weft_offload_create(config->offload_threads, config->offload_queue, &server->offload));
+    weft_purger_init(&server->purger, server->offload, weft_profile_purge);
     make_site(&server->site, server->app, config, server->offload);
     WEFT_TRY(open_root(server));
     WEFT_TRY(weft_mounts_open(server->app, server->root_fd));

@@ -19,6 +19,7 @@
 #include "app/warden.h"
 #include "app/worker.h"
 #include "http/cookie_keys.h"
+#include "io/purger.h"
 #include "mem/numa.h"
 #include "ops/metrics.h"
 
@@ -36,6 +37,7 @@ struct weft_server {
     struct weft_ledger ledger;
     struct weft_conn_share share, admin_share;
     struct weft_offload *offload;
+    struct weft_purger purger;
     struct weft_warden warden;
     struct weft_learned learned;
     struct weft_caches caches;

@@ -111,10 +111,9 @@ static WEFT_COLD int parse_many(struct weft_h1 *h)
     uint16_t count = rq->head.field_count;
     size_t bytes = count * sizeof(struct weft_field);
     size_t promise = WEFT_MAX(bytes + 64, weft_h1_service_of(h)->site->fallback.memory_bytes);
-    if (weft_chunks_reserve(&h->conn.loop->chunks, promise) != 0)
+    if (weft_chunks_reserve(&h->conn.loop->chunks, promise, 0) != 0)
         return WEFT_PARSE_FIELDS;
-    rq->promised = promise;
-    rq->arena.cap = promise;
+    weft_req_promised(rq, promise, 0);
     rq->fields = weft_alloc(rq, bytes);
     if (rq->fields == NULL)
         return WEFT_PARSE_FIELDS;

@@ -199,6 +199,15 @@ void weft_req_cancel(weft_req *rq, weft_rc rc);
 /** Fill in an error answer for rc unless something was answered already. */
 void weft_req_fail(weft_req *rq, weft_rc rc);
 
+/** More was promised to it, before it took any: bytes of its worker's share, of which so many may
+ * be malloc's (`heap`, of all that it was promised). */
+static inline void weft_req_promised(weft_req *rq, size_t more, size_t heap)
+{
+    rq->promised += more;
+    rq->arena.cap = rq->promised;
+    rq->arena.firm = rq->promised - heap;
+}
+
 /** Everything that it holds goes back, and out of the books. */
 void weft_req_release(weft_req *rq);
 

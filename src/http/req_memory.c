@@ -102,8 +102,8 @@ void weft_req_release(weft_req *rq)
     }
     if (WEFT_UNLIKELY(charged(rq) > 0))
         weft_refund(rq, charged(rq));
-    weft_chunks_unreserve(&rq->loop->chunks, rq->promised);
-    rq->promised = rq->arena.cap = 0;
+    weft_chunks_unreserve(&rq->loop->chunks, rq->promised, rq->promised - rq->arena.firm);
+    rq->promised = rq->arena.cap = rq->arena.firm = 0;
 }
 
 /* ---- its arena ---- */
@@ -184,11 +184,19 @@ weft_str(weft_format)(weft_req *rq, const char *format, ...)
     return text;
 }
 
+/* Whoever would malloc now might hold the worker until malloc has given back (mem/purge.h). */
+static bool giving_back(const weft_req *rq)
+{
+    const struct weft_purge *purge = rq->loop->chunks.purge;
+    return purge != NULL && WEFT_UNLIKELY(weft_purge_running(purge));
+}
+
 weft_rc weft_charge(weft_req *rq, size_t bytes)
 {
     size_t most = rq->route == NULL ? 0 : rq->route->heap_bytes;
-    if (bytes > most - WEFT_MIN(charged(rq), most) || bytes > rq->arena.cap - rq->arena.held ||
-        weft_fail_point("charge")) {
+    bool within =
+        bytes <= most - WEFT_MIN(charged(rq), most) && bytes <= rq->arena.cap - rq->arena.held;
+    if (!within || giving_back(rq) || weft_fail_point("charge")) {
         weft_loop_count(rq->loop, WEFT_COUNTER_ARENA_REFUSED);
         return WEFT_ENOMEM;
     }

@@ -166,12 +166,11 @@ static weft_rc admit(weft_req *rq)
         return WEFT_EBUDGET;
     }
     size_t more = route->memory_bytes > rq->promised ? route->memory_bytes - rq->promised : 0;
-    if (WEFT_UNLIKELY(weft_chunks_reserve(&rq->loop->chunks, more) != 0)) {
+    if (WEFT_UNLIKELY(weft_chunks_reserve(&rq->loop->chunks, more, route->heap_bytes) != 0)) {
         weft_loop_count(rq->loop, WEFT_COUNTER_SHED_MEMORY);
         return WEFT_EBUDGET;
     }
-    rq->promised += more;
-    rq->arena.cap = WEFT_MAX(rq->arena.cap, route->memory_bytes);
+    weft_req_promised(rq, more, route->heap_bytes);
     weft_arena_expect(&rq->arena,
                       weft_histories_first_class(&rq->service->histories, route->index));
     rq->body_max = route->body_bytes_max;
@@ -202,12 +201,11 @@ static void failed(weft_req *rq, weft_rc rc)
 static weft_rc reserve_first(weft_req *rq)
 {
     size_t first = rq->service->site->fallback.memory_bytes;
-    if (weft_chunks_reserve(&rq->loop->chunks, first) != 0) {
+    if (weft_chunks_reserve(&rq->loop->chunks, first, 0) != 0) {
         weft_loop_count(rq->loop, WEFT_COUNTER_SHED_MEMORY);
         return WEFT_EBUDGET;
     }
-    rq->promised = first;
-    rq->arena.cap = first;
+    weft_req_promised(rq, first, 0);
     return 0;
 }
 

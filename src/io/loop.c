@@ -119,6 +119,7 @@ static weft_rc build_pools(struct builder *b)
     WEFT_TRY(weft_chunks_init(&loop->chunks, b->account, o->elastic_bytes));
     WEFT_TRY(part(b, "heap")); /* reserves nothing: it comes out of the arenas' promises */
     loop->chunks.heap_account = b->account;
+    loop->chunks.purge = o->purge;
     return 0;
 }
 

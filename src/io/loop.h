@@ -48,6 +48,7 @@ struct weft_loop_options {
     const struct weft_protocol *protocol;
     enum weft_file_way file_way;  /* how bytes of files leave */
     struct weft_offload *offload; /* borrowed: fetches what is not in memory; NULL: nobody does */
+    struct weft_purge *purge;     /* borrowed: has malloc give back (mem/arena.h); NULL: nobody */
     bool prefault;                /* every page that is not elastic is touched at start */
     uint32_t reclaim_window_ms;   /* io/reclaim.h; 0: nothing is handed back */
     const struct weft_clock_source *clock; /* NULL: the real one */

@@ -201,6 +201,7 @@ static void tick(struct weft_timer *timer)
 {
     struct weft_reclaim *r = WEFT_CONTAINER_OF(timer, struct weft_reclaim, tick);
     struct weft_loop *loop = WEFT_CONTAINER_OF(r, struct weft_loop, reclaim);
+    weft_chunks_window(&loop->chunks);
     sample(loop);
     bool short_of = weft_governor_due(&r->governor, loop->clock.now_ns, free_share(loop)) ||
                     weft_limits_relief(loop->limits) >= WEFT_RELIEF_TRIM;

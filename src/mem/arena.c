@@ -7,7 +7,6 @@
  * touched.
  */
 #include "mem/arena.h"
-#include "mem/profile.h"
 
 static const size_t chunk_bytes[WEFT_CHUNK_CLASSES] = {4u << 10, 16u << 10, 64u << 10, 256u << 10,
                                                        1u << 20};
@@ -17,6 +16,10 @@ struct weft_arena_chunk {
     uint32_t index; /* in its pool */
     uint32_t class;
 };
+
+/* Of the share: what malloc may keep unused without being asked for it. */
+#define CROWDED_MUL 3
+#define CROWDED_DIV 4
 
 #define HEADER_BYTES WEFT_ALIGN_UP(sizeof(struct weft_arena_chunk), (size_t)16)
 
@@ -89,8 +92,6 @@ static size_t pick_class(const struct weft_arena *arena, size_t bytes)
 /* The sizes share one promise, so together they may touch it once: before new pages are touched,
  * free chunks of other sizes give theirs back. Chunks that are held never pass the promise, so this
  * always finds enough; it happens only when a load that filled the share changes its mix of sizes.
- * What was malloc'ed out of a promise counts too, also when it is freed: an allocator keeps pages
- * until it is told to give them back.
  */
 static bool is_tight(const struct weft_chunks *chunks, size_t bytes)
 {
@@ -108,15 +109,86 @@ static void make_way(struct weft_chunks *chunks, size_t bytes)
     for (size_t i = WEFT_CHUNK_CLASSES; i-- > 0;)
         while (is_tight(chunks, bytes) && weft_pool_release(&chunks->pools[i]) > 0)
             ;
-    if (WEFT_UNLIKELY(chunks->heap_kept > chunks->heap) && is_tight(chunks, bytes)) {
-        weft_ignore(weft_profile_purge()); /* of all threads; what it finds is its own affair */
-        keep_heap(chunks, chunks->heap);
+}
+
+/* ---- what malloc keeps ----
+ *
+ * An allocator keeps what was freed until it is told to give it back, so the highest charge takes
+ * room until then. Giving back gigabytes takes tenths of a second: another thread does it (purge.h)
+ * when somebody was refused for it, and refusals end with it; or when a window ends and arenas
+ * would find little room, so that most are never refused. What was freed before it began is gone
+ * when it has ended, so what counts then is the most that was charged since it was asked.
+ */
+
+static void look(struct weft_chunks *chunks)
+{
+    if (chunks->ticket == 0 || !weft_purge_ended(chunks->purge, chunks->ticket))
+        return;
+    chunks->ticket = 0;
+    keep_heap(chunks, chunks->heap_peak);
+}
+
+/* Somebody wants room that malloc keeps. Where all of that is in use, there is nothing to ask for.
+ */
+static void want_room(struct weft_chunks *chunks)
+{
+    if (chunks->purge == NULL || chunks->heap_kept == chunks->heap)
+        return;
+    if (chunks->ticket == 0) {
+        chunks->ticket = weft_purge_ticket(chunks->purge);
+        chunks->heap_peak = chunks->heap;
     }
+    weft_purge_ask(chunks->purge, chunks->ticket);
+}
+
+void weft_chunks_window(struct weft_chunks *chunks)
+{
+    look(chunks);
+    if (WEFT_UNLIKELY(chunks->heap_kept > chunks->elastic / CROWDED_DIV * CROWDED_MUL) &&
+        chunks->heap < chunks->heap_kept / 2)
+        want_room(chunks);
+}
+
+bool weft_chunks_retry(struct weft_chunks *chunks, size_t cap, size_t heap)
+{
+    look(chunks);
+    if (weft_chunks_fits(chunks, cap, heap))
+        return true;
+    if (cap <= chunks->elastic - chunks->promised)
+        want_room(chunks);
+    return false;
+}
+
+/* Bytes that an arena which holds so many has of malloc's part. */
+static size_t beyond_firm(const struct weft_arena *arena, size_t held)
+{
+    return held - WEFT_MIN(held, arena->firm);
+}
+
+static bool is_lent(const struct weft_chunks *chunks, size_t bytes)
+{
+    size_t arenas = chunks->promised - chunks->heap_promised;
+    return chunks->heap_kept + chunks->borrowed + bytes <= chunks->elastic - arenas;
+}
+
+/* Where its firm part ends, an arena has of malloc's what malloc does not keep. */
+static WEFT_COLD bool borrow(struct weft_chunks *chunks, size_t bytes)
+{
+    if (!is_lent(chunks, bytes)) {
+        look(chunks);
+        if (!is_lent(chunks, bytes)) {
+            want_room(chunks);
+            return false;
+        }
+    }
+    chunks->borrowed += bytes;
+    return true;
 }
 
 void weft_chunks_charge(struct weft_chunks *chunks, size_t bytes)
 {
     chunks->heap += bytes;
+    chunks->heap_peak = WEFT_MAX(chunks->heap_peak, chunks->heap);
     weft_account_use(chunks->heap_account, bytes);
     if (chunks->heap > chunks->heap_kept) {
         keep_heap(chunks, chunks->heap);
@@ -137,12 +209,17 @@ static bool grow(struct weft_arena *arena, size_t bytes)
     size_t size = chunk_bytes[class];
     if (size < bytes + HEADER_BYTES || size > arena->cap - arena->held)
         return false;
+    size_t lent = beyond_firm(arena, arena->held + size) - beyond_firm(arena, arena->held);
+    if (WEFT_UNLIKELY(lent > 0) && !borrow(arena->source, lent))
+        return false;
     struct weft_pool *pool = &arena->source->pools[class];
     if (!weft_pool_has_warm(pool))
         make_way(arena->source, size);
     uint32_t index = weft_pool_take(pool);
-    if (index == WEFT_POOL_NONE)
+    if (index == WEFT_POOL_NONE) {
+        arena->source->borrowed -= lent;
         return false;
+    }
     weft_account_use(arena->source->account, size);
     struct weft_arena_chunk *chunk = weft_pool_at(pool, index);
     *chunk = (struct weft_arena_chunk){arena->chunk, index, (uint32_t) class};
@@ -197,8 +274,10 @@ bool weft_arena_holds(const struct weft_arena *arena, const void *p)
 static void drop_newest(struct weft_arena *arena)
 {
     struct weft_arena_chunk *chunk = arena->chunk;
+    size_t beyond = beyond_firm(arena, arena->held);
     arena->chunk = chunk->older;
     arena->held -= chunk_bytes[chunk->class];
+    arena->source->borrowed -= beyond - beyond_firm(arena, arena->held);
     weft_account_unuse(arena->source->account, chunk_bytes[chunk->class]);
     weft_pool_put(&arena->source->pools[chunk->class], chunk->index);
 }

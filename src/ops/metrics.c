@@ -210,6 +210,9 @@ static void add_watch(struct weft_text *t, const struct weft_metrics_source *s)
                 atomic_load(&settle->checks));
     add_counter(t, "settle_missed_total", "of those, with 2 MiB more than the baseline",
                 atomic_load(&settle->misses));
+    add_counter(t, "memory_purges_total",
+                "times that malloc was had give back what it kept, because arenas wanted the room",
+                atomic_load(&s->purge->ended));
 }
 
 /* ---- other servers ---- */

@@ -13,6 +13,7 @@
 #include "io/upstream.h"
 #include "mem/budget.h"
 #include "ops/reality.h"
+#include "mem/purge.h"
 #include "ops/settle.h"
 #include "ops/text.h"
 #include "ops/top.h"
@@ -53,6 +54,7 @@ struct weft_metrics_source {
     size_t upstream_count;
     const struct weft_settle *settle; /* borrowed, like the level: the process's */
     const struct weft_limits *limits;
+    const struct weft_purge *purge; /* borrowed: likewise */
 };
 
 static inline const char *weft_metrics_worker_name(const struct weft_metrics_source *source,

@@ -637,11 +637,11 @@ static void with_the_memory_promised_away_requests_get_503(void **state)
 {
     (void)state;
     size_t all = seam.loop.chunks.elastic;
-    assert_int_equal(weft_chunks_reserve(&seam.loop.chunks, all), 0);
+    assert_int_equal(weft_chunks_reserve(&seam.loop.chunks, all, 0), 0);
     feed_text(GET("/") GET("/user/1"));
     assert_int_equal(output_count("HTTP/1.1 503 "), 2);
     assert_int_equal(counted(WEFT_COUNTER_SHED_MEMORY), 2);
-    weft_chunks_unreserve(&seam.loop.chunks, all);
+    weft_chunks_unreserve(&seam.loop.chunks, all, 0);
     feed_text(GET("/"));
     assert_int_equal(output_count("HTTP/1.1 200 OK"), 1);
     assert_nothing_is_held();
@@ -654,6 +654,39 @@ static void what_a_handler_mallocs_comes_out_of_its_cap(void **state)
     assert_int_equal(output_count("HTTP/1.1 200 OK"), 2);
     assert_int_equal(seam.loop.chunks.heap, 0);
     assert_int_equal(counted(WEFT_COUNTER_ARENA_REFUSED), 8);
+    assert_nothing_is_held();
+}
+
+static void have_one_begin(struct weft_purge *purge)
+{
+    (void)purge;
+}
+
+/* What malloc keeps of the share stands in an arena's way, until it has given back; while it does,
+ * nobody is to wait for its lock. shows MC-02 */
+static void while_malloc_gives_back_who_needs_the_room_gets_503(void **state)
+{
+    (void)state;
+    struct weft_chunks *chunks = &seam.loop.chunks;
+    struct weft_purge purge = {.ask = have_one_begin};
+    size_t all = chunks->elastic;
+    chunks->purge = &purge;
+    assert_int_equal(weft_chunks_reserve(chunks, all, all), 0);
+    weft_chunks_charge(chunks, all);
+    weft_chunks_refund(chunks, all);
+    weft_chunks_unreserve(chunks, all, all);
+    feed_text(GET("/user/1"));
+    assert_int_equal(output_count("HTTP/1.1 503 "), 1);
+    assert_int_equal(output_count("Retry-After: 1\r\n"), 1);
+    assert_int_equal(counted(WEFT_COUNTER_SHED_MEMORY), 1);
+    purge.begun++;
+    feed_text(GET("/charge"));
+    assert_int_equal(output_count("HTTP/1.1 503 "), 2);
+    purge.ended++;
+    feed_text(GET("/user/1") GET("/charge"));
+    assert_int_equal(output_count("HTTP/1.1 200 OK"), 2);
+    assert_int_equal(chunks->heap_promised, 0);
+    assert_int_equal(chunks->borrowed, 0);
     assert_nothing_is_held();
 }
 
@@ -834,6 +867,7 @@ int main(void)
         SEAM_TEST(with_one_stack_nobody_may_wait),
         SEAM_TEST(a_503_says_when_to_come_again_whatever_was_set),
         SEAM_TEST(with_the_memory_promised_away_requests_get_503),
+        SEAM_TEST(while_malloc_gives_back_who_needs_the_room_gets_503),
         SEAM_TEST(what_a_handler_mallocs_comes_out_of_its_cap),
         SEAM_TEST(with_no_block_left_the_connection_ends),
         SEAM_TEST(draining_says_close),

@@ -227,13 +227,13 @@ static void blocks_of_16_kib_are_aligned_and_go_with_their_owner(void **state)
 static void promises_never_pass_the_share(void **state)
 {
     (void)state;
-    assert_int_equal(weft_chunks_reserve(&chunks, 8 * MIB - 1), 0);
-    assert_int_equal(weft_chunks_reserve(&chunks, 2), WEFT_EBUDGET);
-    assert_int_equal(weft_chunks_reserve(&chunks, SIZE_MAX), WEFT_EBUDGET);
+    assert_int_equal(weft_chunks_reserve(&chunks, 8 * MIB - 1, 0), 0);
+    assert_int_equal(weft_chunks_reserve(&chunks, 2, 0), WEFT_EBUDGET);
+    assert_int_equal(weft_chunks_reserve(&chunks, SIZE_MAX, 0), WEFT_EBUDGET);
     assert_int_equal(account->refused, 2);
-    assert_int_equal(weft_chunks_reserve(&chunks, 1), 0);
-    assert_int_equal(weft_chunks_reserve(&chunks, 1), WEFT_EBUDGET);
-    weft_chunks_unreserve(&chunks, 8 * MIB);
+    assert_int_equal(weft_chunks_reserve(&chunks, 1, 0), 0);
+    assert_int_equal(weft_chunks_reserve(&chunks, 1, 0), WEFT_EBUDGET);
+    weft_chunks_unreserve(&chunks, 8 * MIB, 0);
     assert_int_equal(chunks.promised, 0);
 }
 
@@ -310,14 +310,14 @@ static void a_promise_is_kept_in_any_mix(void **state)
     for (size_t p = 0; p < WEFT_COUNT_OF(pieces); p++) {
         size_t got = 0;
         weft_arena_init(&arena, &chunks, 8 * MIB);
-        assert_int_equal(weft_chunks_reserve(&chunks, 8 * MIB), 0);
+        assert_int_equal(weft_chunks_reserve(&chunks, 8 * MIB, 0), 0);
         while (weft_arena_alloc(&arena, pieces[p]) != NULL)
             got += pieces[p];
         assert_true(got >= 7 * MIB);
         assert_true(arena.held <= 8 * MIB);
         assert_true(weft_account_used(account) <= account->reserved);
         weft_arena_reset(&arena);
-        weft_chunks_unreserve(&chunks, 8 * MIB);
+        weft_chunks_unreserve(&chunks, 8 * MIB, 0);
     }
 }
 
@@ -353,31 +353,178 @@ static void the_store_reserves_its_formula(void **state)
     weft_ledger_fini(&small);
 }
 
-/* An allocator keeps what was freed: it counts until chunks need the room. */
-static void what_is_charged_for_malloc_counts_with_the_chunks(void **state)
+/* ---- what malloc keeps ---- */
+
+static struct weft_account *heap;
+static uint32_t asked;
+
+static void note_ask(struct weft_purge *purge)
+{
+    (void)purge;
+    asked++;
+}
+
+static struct weft_purge purge;
+
+/* A purge from its begin to its end. */
+static void have_given_back(void)
+{
+    purge.begun++;
+    purge.ended++;
+}
+
+static int open_heap(void **state)
+{
+    purge = (struct weft_purge){.ask = note_ask};
+    asked = 0;
+    if (open_store(state) != 0 || weft_account_open(&ledger, "heap", 0, &heap) != 0)
+        return -1;
+    chunks.heap_account = heap;
+    chunks.purge = &purge;
+    return 0;
+}
+
+static bool within_the_share(void)
+{
+    return weft_chunks_committed(&chunks) + heap->committed <= chunks.elastic;
+}
+
+/* A request that may malloc so much, did, and is over. */
+static void malloc_and_free(size_t bytes)
+{
+    assert_int_equal(weft_chunks_reserve(&chunks, bytes, bytes), 0);
+    weft_chunks_charge(&chunks, bytes);
+    assert_int_equal(heap->used, bytes);
+    assert_true(within_the_share());
+    weft_chunks_refund(&chunks, bytes);
+    weft_chunks_unreserve(&chunks, bytes, bytes);
+    assert_int_equal(heap->used, 0);
+    assert_int_equal(heap->committed, bytes); /* an allocator keeps what was freed */
+}
+
+/* Nothing is asked for while the room is there; then a promise is refused, and malloc asked once,
+ * elsewhere; when it has given back, all is as before. */
+static void what_malloc_keeps_is_asked_back_when_arenas_want_it(void **state)
 {
     (void)state;
-    struct weft_account *heap = NULL;
-    assert_int_equal(weft_account_open(&ledger, "heap", 0, &heap), 0);
-    chunks.heap_account = heap;
-    weft_arena_init(&arena, &chunks, 8 * MIB);
+    assert_int_equal(weft_chunks_reserve(&chunks, 6 * MIB, 0), 0);
+    weft_arena_init(&arena, &chunks, 6 * MIB);
     for (int i = 0; i < 6; i++)
         assert_non_null(weft_arena_alloc(&arena, MIB - 4 * KIB));
     weft_arena_reset(&arena);
+    weft_chunks_unreserve(&chunks, 6 * MIB, 0);
     assert_true(weft_chunks_committed(&chunks) >= 6 * MIB);
+    malloc_and_free(5 * MIB); /* free chunks made way */
 
-    weft_chunks_charge(&chunks, 5 * MIB);
-    assert_int_equal(heap->used, 5 * MIB);
-    assert_true(weft_chunks_committed(&chunks) + heap->committed <= chunks.elastic);
-    weft_chunks_refund(&chunks, 5 * MIB);
-    assert_int_equal(heap->used, 0);
+    assert_int_equal(weft_chunks_reserve(&chunks, 3 * MIB, 0), 0);
+    assert_int_equal(asked, 0);
+    for (uint32_t i = 1; i < 4; i++) {
+        assert_int_equal(weft_chunks_reserve(&chunks, MIB, 0), WEFT_EBUDGET);
+        assert_int_equal(asked,
+                         i); /* as often as it is refused: the first may not have been heard */
+    }
+    purge.begun++;
+    assert_int_equal(weft_chunks_reserve(&chunks, MIB, 0), WEFT_EBUDGET);
+    assert_int_equal(asked, 3); /* it is under way: no other one */
     assert_int_equal(heap->committed, 5 * MIB);
-
-    for (int i = 0; i < 6; i++)
+    purge.ended++;
+    assert_int_equal(weft_chunks_reserve(&chunks, 5 * MIB, 0), 0);
+    assert_int_equal(heap->committed, 0);
+    weft_arena_init(&arena, &chunks, 8 * MIB);
+    for (int i = 0; i < 8; i++)
         assert_non_null(weft_arena_alloc(&arena, MIB - 4 * KIB));
-    assert_int_equal(heap->committed, 0); /* it was told to give back */
-    assert_true(weft_chunks_committed(&chunks) <= chunks.elastic);
+    assert_true(within_the_share());
     weft_arena_reset(&arena);
+    weft_chunks_unreserve(&chunks, 8 * MIB, 0);
+}
+
+/* A load that mallocs, frees and mallocs again uses what malloc keeps: it is not in its way. */
+static void what_malloc_keeps_is_there_for_the_next_that_mallocs(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 3; i++)
+        malloc_and_free(8 * MIB);
+    assert_int_equal(weft_chunks_reserve(&chunks, 8 * MIB + 1, 8 * MIB), WEFT_EBUDGET);
+    assert_int_equal(asked, 0); /* more than there is at all: no reason to ask */
+    assert_int_equal(weft_chunks_reserve(&chunks, 4 * KIB, 0), WEFT_EBUDGET);
+    assert_int_equal(asked, 1);
+}
+
+/* What is in use, or was charged after the purge began, is not taken for given back. */
+static void a_purge_gives_back_what_was_free_before_it(void **state)
+{
+    (void)state;
+    malloc_and_free(6 * MIB);
+    assert_int_equal(weft_chunks_reserve(&chunks, 5 * MIB, 5 * MIB), 0);
+    weft_chunks_charge(&chunks, 2 * MIB);
+    assert_int_equal(weft_chunks_reserve(&chunks, 3 * MIB, 0), WEFT_EBUDGET);
+    weft_chunks_charge(&chunks, MIB);
+    weft_chunks_refund(&chunks, 2 * MIB);
+    have_given_back();
+    weft_chunks_window(&chunks);
+    assert_int_equal(heap->committed, 3 * MIB);
+    assert_int_equal(weft_chunks_reserve(&chunks, 3 * MIB, 0), 0); /* beside a promise of 5 */
+    assert_int_equal(weft_chunks_reserve(&chunks, 1, 0), WEFT_EBUDGET);
+    assert_int_equal(asked, 1); /* promised away is not kept */
+    weft_chunks_refund(&chunks, MIB);
+    weft_chunks_unreserve(&chunks, 8 * MIB, 5 * MIB);
+}
+
+/* Before anybody is refused: when malloc uses little of most of the share. */
+static void a_window_asks_for_what_crowds_arenas_out(void **state)
+{
+    (void)state;
+    malloc_and_free(6 * MIB);
+    weft_chunks_window(&chunks);
+    assert_int_equal(asked, 0);
+    assert_int_equal(weft_chunks_reserve(&chunks, 7 * MIB, 7 * MIB), 0);
+    weft_chunks_charge(&chunks, 7 * MIB);
+    weft_chunks_window(&chunks);
+    weft_chunks_refund(&chunks, 3 * MIB);
+    weft_chunks_window(&chunks); /* it works with that */
+    assert_int_equal(asked, 0);
+    weft_chunks_refund(&chunks, MIB);
+    weft_chunks_window(&chunks);
+    assert_int_equal(asked, 1);
+    have_given_back();
+    weft_chunks_window(&chunks);
+    assert_int_equal(heap->committed, 3 * MIB);
+    weft_chunks_window(&chunks);
+    assert_int_equal(asked, 1);
+    weft_chunks_refund(&chunks, 3 * MIB);
+    weft_chunks_unreserve(&chunks, 7 * MIB, 7 * MIB);
+}
+
+/* A request whose route may malloc uses its arena instead: that part is there while malloc does not
+ * keep it; and it never takes away what is firmly promised to another. */
+static void arenas_borrow_of_mallocs_part(void **state)
+{
+    (void)state;
+    struct weft_arena other;
+    malloc_and_free(6 * MIB);
+    assert_int_equal(weft_chunks_reserve(&chunks, 6 * MIB, 5 * MIB), 0);
+    weft_arena_init(&arena, &chunks, 6 * MIB);
+    arena.firm = MIB;
+    assert_non_null(weft_arena_alloc(&arena, MIB - 4 * KIB));
+    assert_int_equal(chunks.borrowed, 0);
+    assert_non_null(weft_arena_alloc(&arena, MIB - 4 * KIB));
+    assert_int_equal(chunks.borrowed, MIB);
+    assert_null(weft_arena_alloc(&arena, MIB - 4 * KIB)); /* 1 firm, 1 borrowed, 6 kept */
+    assert_int_equal(asked, 1);
+    assert_int_equal(weft_chunks_reserve(&chunks, MIB, 0), WEFT_EBUDGET);
+    have_given_back();
+    assert_int_equal(weft_chunks_reserve(&chunks, 2 * MIB, 0), 0);
+    for (int i = 0; i < 4; i++)
+        assert_non_null(weft_arena_alloc(&arena, MIB - 4 * KIB));
+    assert_null(weft_arena_alloc(&arena, 4 * KIB)); /* its cap */
+    weft_arena_init(&other, &chunks, 2 * MIB);
+    assert_non_null(weft_arena_alloc(&other, MIB - 4 * KIB));
+    assert_non_null(weft_arena_alloc(&other, MIB - 4 * KIB));
+    assert_true(within_the_share());
+    weft_arena_reset(&arena);
+    weft_arena_reset(&other);
+    assert_int_equal(chunks.borrowed, 0);
+    weft_chunks_unreserve(&chunks, 8 * MIB, 5 * MIB);
 }
 
 int main(void)
@@ -402,7 +549,12 @@ int main(void)
         ARENA_TEST(a_chain_is_foreseen),
         ARENA_TEST(a_promise_is_kept_in_any_mix),
         ARENA_TEST(a_change_of_sizes_does_not_touch_the_share_twice),
-        ARENA_TEST(what_is_charged_for_malloc_counts_with_the_chunks),
+#define HEAP_TEST(name) cmocka_unit_test_setup_teardown(name, open_heap, close_store)
+        HEAP_TEST(what_malloc_keeps_is_asked_back_when_arenas_want_it),
+        HEAP_TEST(what_malloc_keeps_is_there_for_the_next_that_mallocs),
+        HEAP_TEST(a_purge_gives_back_what_was_free_before_it),
+        HEAP_TEST(a_window_asks_for_what_crowds_arenas_out),
+        HEAP_TEST(arenas_borrow_of_mallocs_part),
         ARENA_TEST(the_store_reserves_its_formula),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -57,13 +57,13 @@ WEFT_CHECK weft_rc weft_reply_file(weft_req *rq, int status, weft_str type, int 
                                    uint64_t len);
 
 /** Answer with the file at path below the setting `root`, its type by its ending: 200,
- *  or what conditions and ranges of the request ask for (docs/files.md); 404 "File
+ *  or what conditions and ranges of a GET or HEAD ask for (docs/files.md); 404 "File
  *  not found" for what is not there, is no regular file, or when there is no root; 403 for what
  *  may not be read or would leave the root by any spelling.
  *  path     decoded; leading slashes are dropped; below 4 KiB. Borrowed for the call
  *  returns  0: answered; WEFT_EFULL, WEFT_ECANCELED, WEFT_EDEADLINE (a name that the kernel has
  *           not cached is looked up by the offload pool: a wait, rule 7); WEFT_ENOMEM,
- *           WEFT_ESTATE */
+ *           WEFT_ESTATE; -errno (500, counted): it could not be opened, as with a broken disk */
 WEFT_CHECK weft_rc weft_file(weft_req *rq, weft_str path);
 
 /** Answer with a status alone, body empty.

@@ -1,6 +1,7 @@
 """Files that stay open: what is served is what is there now, and what stays open is bounded."""
 # seconds: 60
 # shows SF-02, SF-06
+import errno
 import mmap
 import os
 import shutil
@@ -169,6 +170,41 @@ class Bounded(Rooted):
         self.counted('files_full_total', before, 4)
         for conn in conns:
             self.assertEqual(len(conn.answer().body), 4 * MB)
+
+
+class Unwatched(unittest.TestCase):
+    """The kernel watches no more files: each request looks for itself, and nothing is copied."""
+
+    def test_a_change_is_seen_at_once(self):
+        flags = ('--workers', '1', '--files-valid-ms', '1h')
+        with tempfile.TemporaryDirectory(prefix='weft-open.') as root, \
+                weft.Server('--root', root, *flags, preexec=weft.refuse('inotify_add_watch', errno.ENOSPC)) as server:
+            before = server.metrics()
+            for i in range(5):
+                data = b'%d' % i * (HOT + i)
+                with open(os.path.join(root, 'x'), 'wb') as out:
+                    out.write(data)
+                for _ in range(3):
+                    self.assertTrue(server.ask('/file/x').body == data, i)
+            self.assertGreaterEqual(server.metrics()['files_unwatched_total'] - before['files_unwatched_total'], 5)
+            self.assertGreater(server.metrics()['files_hits_total'], before['files_hits_total'])
+
+
+class Broken(unittest.TestCase):
+    """A disk that cannot tell whether a file is there: it is not said to be missing."""
+
+    def test_it_is_our_trouble(self):
+        with tempfile.TemporaryDirectory(prefix='weft-open.') as root:
+            settings = os.path.join(root, 'settings.yaml')
+            with open(settings, 'w', encoding='ascii') as out:
+                out.write('static:\n  - {url: /s/, directory: %s, listing: on}\n' % root)
+            flags = ('-c', settings, '--root', root, '--workers', '1')
+            with weft.Server(*flags, preexec=weft.refuse('openat2', errno.EIO)) as server:
+                for target in ('/file/x', '/s/x', '/s/', '/csv/x'):
+                    self.assertEqual(server.ask(target).status, 500, target)
+                now = server.metrics()
+                self.assertGreaterEqual(now['files_failed_total'], 4)  # a directory's index files too
+                self.assertEqual((now['responses_500_total'], now['responses_404_total']), (4, 0))
 
 
 class Siblings(weft.Case):

@@ -413,6 +413,11 @@ class Siblings(Mounted):
         same = self.check('/pub/z.js', 304, Accept_Encoding='gzip', If_None_Match=answers[1].get('ETag'))
         self.assertEqual(same.get('Vary'), 'Accept-Encoding')
         self.check('/pub/z.js', 200, Accept_Encoding='br', If_None_Match=answers[1].get('ETag'))
+        for name, data in (('twin.js', b'plain'), ('twin.js.gz', b'gzip.'), ('twin.js.br', b'br...')):
+            write(name, data)
+            os.utime(os.path.join(ROOT, name), (1e9, 1e9))  # of one size and time: still others
+        twins = {self.check('/pub/twin.js', 200, Accept_Encoding=accept).get('ETag') for accept in ('', 'gzip', 'br')}
+        self.assertEqual(len(twins), 3)
         part = self.check('/pub/z.js', 206, Accept_Encoding='br', Range='bytes=0-5')
         self.assertEqual((part.body, part.get('Content-Encoding')), (b'brotli', 'br'))
 

@@ -598,6 +598,27 @@ class Case(unittest.TestCase):
 libc = ctypes.CDLL(None, use_errno=True)
 
 
+SYSCALLS = {'x86_64': {'inotify_add_watch': 254, 'openat2': 437},
+            'aarch64': {'inotify_add_watch': 27, 'openat2': 437}}
+
+
+def refuse(name, error):
+    """For preexec=: from now on that system call fails with that errno (seccomp(2)). Skips the test where
+    its number is not known."""
+    number = SYSCALLS.get(os.uname().machine, {}).get(name)
+    if number is None:
+        raise unittest.SkipTest('the number of %s is not known here' % name)
+    steps = ((0x20, 0, 0, 0), (0x15, 0, 1, number), (6, 0, 0, 0x50000 | error), (6, 0, 0, 0x7fff0000))
+    program = ctypes.create_string_buffer(b''.join(struct.pack('HBBI', *step) for step in steps))
+    told = ctypes.create_string_buffer(struct.pack('HxxxxxxQ', len(steps), ctypes.addressof(program)))
+
+    def now():
+        _ = program  # alive
+        if libc.prctl(38, 1, 0, 0, 0) != 0 or libc.prctl(22, 2, told, 0, 0) != 0:  # NO_NEW_PRIVS, SECCOMP
+            raise OSError(ctypes.get_errno(), 'seccomp')
+    return now
+
+
 def socket_of(pid, port):
     """Copies of the server's sockets at that local port, accepted ones: pidfd_getfd(2), which needs
     the right to trace. Skips the test where that is refused."""

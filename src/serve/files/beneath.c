@@ -54,6 +54,7 @@ weft_rc weft_beneath_meaning(int error)
     case EMFILE:
     case ENFILE:
     case ENOMEM:
+    case EAGAIN: /* openat2(2): names changed while it looked whether ".." stays inside */
         return WEFT_EFULL;
     case EACCES:
     case EPERM:
@@ -62,7 +63,13 @@ weft_rc weft_beneath_meaning(int error)
         return (weft_rc)-EACCES;
     case EISDIR:
         return (weft_rc)-EISDIR;
-    default:
+    case ENOENT:
+    case ENOTDIR:
+    case ENAMETOOLONG:
+    case ENXIO: /* a socket, or a FIFO that nobody writes to */
+    case ENODEV:
         return (weft_rc)-ENOENT;
+    default:
+        return (weft_rc)error;
     }
 }

@@ -32,7 +32,9 @@ WEFT_CHECK int weft_beneath_look(struct weft_beneath *name);
 void weft_beneath_open(struct weft_beneath *name);
 
 /** What the kernel says, in the few words that callers tell apart.
- *  returns  -ENOENT, -EISDIR, -EACCES (forbidden, or it leaves the root) or WEFT_EFULL */
+ *  returns  -ENOENT (nothing there, or nothing that is a file), -EISDIR, -EACCES (forbidden, or it
+ *           leaves the root), WEFT_EFULL (another time, maybe); others as they are: whether the
+ * file is there cannot be told */
 weft_rc weft_beneath_meaning(int error);
 
 #endif

@@ -26,6 +26,12 @@ static weft_str joined(weft_req *rq, weft_str before, weft_str value)
     return weft_format(rq, "%.*s, %.*s", (int)before.len, before.ptr, (int)value.len, value.ptr);
 }
 
+/* Of the others there is one or none: two do not read, like one that makes no sense. */
+static weft_str only(weft_str before, weft_str value)
+{
+    return before.ptr == NULL && value.ptr != NULL ? value : WEFT_S("");
+}
+
 /* One walk over the header lines, told apart by their length first. */
 static void ask(weft_req *rq, struct asked *asked)
 {
@@ -34,17 +40,17 @@ static void ask(weft_req *rq, struct asked *asked)
         weft_str name, value;
         weft_header_at(rq, i, &name, &value);
         if (name.len == 5 && weft_str_ieq(name, WEFT_S("range")))
-            asked->range = value;
+            asked->range = only(asked->range, value);
         else if (name.len == 8 && weft_str_ieq(name, WEFT_S("if-range")))
-            c->if_range = value;
+            c->if_range = only(c->if_range, value);
         else if (name.len == 8 && weft_str_ieq(name, WEFT_S("if-match")))
             c->if_match = joined(rq, c->if_match, value);
         else if (name.len == 13 && weft_str_ieq(name, WEFT_S("if-none-match")))
             c->if_none_match = joined(rq, c->if_none_match, value);
         else if (name.len == 17 && weft_str_ieq(name, WEFT_S("if-modified-since")))
-            c->if_modified_since = value;
+            c->if_modified_since = only(c->if_modified_since, value);
         else if (name.len == 19 && weft_str_ieq(name, WEFT_S("if-unmodified-since")))
-            c->if_unmodified_since = value;
+            c->if_unmodified_since = only(c->if_unmodified_since, value);
     }
 }
 
@@ -129,6 +135,14 @@ static uint64_t modified_s(const weft_req *rq, const struct weft_open_file *file
     return WEFT_MIN(s, weft_now_s(rq));
 }
 
+/* Is the file what the request's target is? As the answer to another method it is what a handler
+ * has to say of its work: conditions were about the target and came before the work (13.2.1),
+ * ranges are for GET (14.2), and validators would be the target's (8.8). */
+static bool is_of_target(const weft_req *rq)
+{
+    return rq->head.method == WEFT_GET || rq->head.method == WEFT_HEAD;
+}
+
 static weft_rc set_validators(weft_req *rq, const struct choice *choice)
 {
     char *date = weft_alloc(rq, WEFT_HTTP_DATE_BYTES);
@@ -144,7 +158,8 @@ static weft_rc set_validators(weft_req *rq, const struct choice *choice)
 static weft_rc set_headers(weft_req *rq, const struct choice *choice,
                            const struct weft_file_rules *rules)
 {
-    WEFT_TRY(set_validators(rq, choice));
+    if (is_of_target(rq))
+        WEFT_TRY(set_validators(rq, choice));
     if (rules->cache_control.len > 0)
         WEFT_TRY(weft_req_put_field(rq, WEFT_S("Cache-Control"), rules->cache_control));
     if (choice->varies)
@@ -159,7 +174,7 @@ static weft_rc set_body_headers(weft_req *rq, const struct choice *choice,
     if (choice->coding != WEFT_CODING_IDENTITY)
         WEFT_TRY(
             weft_req_put_field(rq, WEFT_S("Content-Encoding"), weft_coding_name(choice->coding)));
-    return weft_req_put_field(rq, WEFT_S("Accept-Ranges"), WEFT_S("bytes"));
+    return is_of_target(rq) ? weft_req_put_field(rq, WEFT_S("Accept-Ranges"), WEFT_S("bytes")) : 0;
 }
 
 static weft_rc reply_range(weft_req *rq, const struct choice *choice, struct weft_range range)
@@ -212,6 +227,8 @@ static weft_rc judge(weft_req *rq, const struct choice *choice, const struct wef
 {
     struct asked asked = {0};
     struct weft_validators here = {choice->etag, modified_s(rq, choice->file), weft_now_s(rq)};
+    if (!is_of_target(rq))
+        return reply(rq, choice, rules, (weft_str){0});
     ask(rq, &asked);
     switch (weft_conditions_judge(&asked.conditions, &here)) {
     case WEFT_CONDITION_WRONG:

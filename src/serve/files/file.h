@@ -22,8 +22,9 @@ struct weft_file_rules {
     bool precompressed;     /* file.zst, file.br and file.gz beside a file are it, compressed */
 };
 
-/** Answer GET or HEAD with the file at path below root_fd: 200, 206, 304; 412 and 416 as the
- *  request's headers ask; 403 for what may not be read or leaves the root by any spelling.
+/** Answer with the file at path below root_fd: 200, 206, 304; 412 and 416 as the headers of a GET
+ * or HEAD ask, those of other methods are not looked at; 403 for what may not be read or leaves the
+ *  root by any spelling.
  *  path     decoded; leading slashes are dropped; borrowed for the call
  *  returns  0: answered. Nothing was: -ENOENT, there is no such file; -EISDIR, it is a directory;
  *           and as weft_open_file() */

@@ -194,10 +194,13 @@ weft_rc weft_listing_send(weft_req *rq, int root_fd, weft_str path, bool hidden)
     listing->rc = 0;
     listing->count = listing->names_len = 0;
     WEFT_TRY(weft_offload(rq, read_directory, listing));
-    if (listing->rc == -EACCES || listing->rc == -EPERM || listing->rc == -EXDEV)
+    weft_rc rc = listing->rc < 0 ? weft_open_failed(rq, listing->rc) : 0;
+    if (rc == (weft_rc)-EACCES)
         return weft_text(rq, 403, WEFT_S("Forbidden"));
-    if (listing->rc < 0)
+    if (rc == (weft_rc)-ENOENT)
         return weft_file_missing(rq);
+    if (rc != 0)
+        return rc;
     WEFT_TRY(weft_set_header(rq, WEFT_S("Cache-Control"), WEFT_S("no-cache")));
     return write_page(rq, listing);
 }

@@ -146,6 +146,15 @@ static void open_cold(void *arg)
     weft_beneath_open(arg);
 }
 
+weft_rc weft_open_failed(const weft_req *rq, int error)
+{
+    weft_rc rc = weft_beneath_meaning(error);
+    bool asked_for_it = rc == (weft_rc)-ENOENT || rc == (weft_rc)-EISDIR || rc == (weft_rc)-EACCES;
+    if (!asked_for_it && rc != WEFT_EFULL)
+        weft_loop_count(rq->loop, WEFT_COUNTER_FILES_FAILED);
+    return rc;
+}
+
 static weft_rc open_name(weft_req *rq, struct weft_beneath *name)
 {
     name->cached = true;
@@ -159,7 +168,7 @@ static weft_rc open_name(weft_req *rq, struct weft_beneath *name)
             return rc;
         }
     }
-    return name->fd >= 0 ? 0 : weft_beneath_meaning(name->fd);
+    return name->fd >= 0 ? 0 : weft_open_failed(rq, name->fd);
 }
 
 struct look {

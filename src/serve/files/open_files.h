@@ -49,10 +49,15 @@ void weft_files_shrink(struct weft_files *files);
  *  out      borrowed until the request ends
  *  returns  0; -ENOENT: nothing there, or no file; -EISDIR: a directory; -EACCES: may not be read,
  *           or leaves the root; WEFT_EFULL (descriptors, offload queue), WEFT_ENOMEM,
- * WEFT_ECANCELED, WEFT_EDEADLINE: a name that the kernel has not cached is looked up by the offload
- * pool */
+ *           WEFT_ECANCELED, WEFT_EDEADLINE: a name that the kernel has not cached is looked up by
+ *           the offload pool; another -errno (500, counted): a broken disk and the like */
 WEFT_CHECK weft_rc weft_open_file(weft_req *rq, int root_fd, weft_str path,
                                   const struct weft_open_file **out);
+
+/** What it means that the kernel would not open a name; counted where that is nobody's wish.
+ *  error    -errno
+ *  returns  as weft_open_file() */
+weft_rc weft_open_failed(const weft_req *rq, int error);
 
 /** A file beside this one, number `which` (0..7) as the caller counts them, is not there: for
  *  files.valid_ms it need not be looked for again. */

@@ -94,9 +94,11 @@ WEFT_CHECK weft_rc weft_part_write(weft_multipart *form, int fd, uint64_t bytes_
 
 /* ---- files that are kept ---- */
 
+#define WEFT_UPLOADS_MAX 16 /* of one request under way at once: each has a descriptor */
+
 /** A file under way: below the setting upload.root, without a name. */
 typedef struct weft_upload {
-    int fd; /* to write to; closed and -1 once it is kept, else when the request ends */
+    int fd; /* to write to; closed and -1 once it is kept or dropped, else when the request ends */
     bool kept;
     weft_req *rq;
 } weft_upload;
@@ -104,16 +106,23 @@ typedef struct weft_upload {
 /** Open a new one. Waits: the offload pool does it.
  *  out      in the arena, until the request ends; one that was not kept by then is gone, also when
  *           the process was killed (counted: uploads_dropped_total)
- *  returns  0; WEFT_ECONFIG (500): upload.root is not set; WEFT_EFULL (descriptors; the pool's
- *           queue), WEFT_ENOMEM, WEFT_ECANCELED, WEFT_EDEADLINE; -errno of open(2) */
+ *  returns  0; WEFT_ECONFIG (500): upload.root is not set; WEFT_ELIMIT (413, counted): 16 are
+ *           neither kept nor dropped; WEFT_EFULL (descriptors; the pool's queue), WEFT_ENOMEM,
+ * WEFT_ECANCELED, WEFT_EDEADLINE; -errno of open(2) */
 WEFT_CHECK weft_rc weft_upload_open(weft_req *rq, weft_upload **out);
 
 /** Give it its name: all of it is there at once, or nothing. Waits.
  *  name     below upload.root, one component: without '/', control bytes or a dot in front, 255
- * bytes at most sync     first have the disk write it (fdatasync): for what must outlast a power
- * failure returns  0; WEFT_EEXIST: somebody has that name: answer 409, or take another; WEFT_EPATH
- * (400): no such name may be; WEFT_ESTATE: kept already; -errno of linkat(2), fdatasync(2) */
+ *           bytes at most
+ *  sync     first have the disk write it (fdatasync): for what must outlast a power failure
+ *  returns  0; WEFT_EEXIST: somebody has that name: answer 409, or take another; WEFT_EPATH (400):
+ *           no such name may be; WEFT_ESTATE: kept or dropped already; -errno of linkat(2),
+ *           fdatasync(2) */
 WEFT_CHECK weft_rc weft_upload_keep(weft_upload *upload, weft_str name, bool sync);
+
+/** Give it up now, not when the request ends: for what turns out to be none of what was wanted.
+ *  Counted as one that was not kept; of one that was kept, or dropped, nothing changes. */
+void weft_upload_drop(weft_upload *upload);
 
 /** Write a whole body that is no form to a descriptor, as weft_part_write() does. */
 WEFT_CHECK weft_rc weft_body_write(weft_req *rq, int fd, uint64_t bytes_max, uint64_t *out_bytes);

@@ -128,6 +128,7 @@ struct weft_req {
     uint8_t site_count;
     bool receipt; /* its head shows one: memory.receipt */
     bool waited;
+    uint8_t uploads;      /* under way: open, and neither kept nor dropped */
     uint32_t body_held;   /* bytes of the piece of its body that the handler looks at */
     size_t copied;        /* bytes that Weft copied for it, for the receipt */
     uint64_t body_copied; /* of them, of the answer's body, for its route */

@@ -143,14 +143,19 @@ static void open_unnamed(void *arg)
         opening->fd = -errno;
 }
 
-static void end_upload(void *arg)
+void weft_upload_drop(weft_upload *upload)
 {
-    weft_upload *upload = arg;
     if (upload->fd < 0)
         return; /* kept, or never opened */
     weft_close_by_thread(upload->rq->service->site->offload, upload->fd);
     weft_loop_count(upload->rq->loop, WEFT_COUNTER_UPLOADS_DROPPED);
     upload->fd = -1;
+    upload->rq->uploads--;
+}
+
+static void end_upload(void *arg)
+{
+    weft_upload_drop(arg);
 }
 
 weft_rc weft_upload_open(weft_req *rq, weft_upload **out)
@@ -158,6 +163,10 @@ weft_rc weft_upload_open(weft_req *rq, weft_upload **out)
     int dir_fd = rq->service->site->upload_fd;
     if (dir_fd < 0)
         return WEFT_ECONFIG;
+    if (rq->uploads == WEFT_UPLOADS_MAX) {
+        weft_loop_count(rq->loop, WEFT_COUNTER_UPLOADS_REFUSED);
+        return WEFT_ELIMIT;
+    }
     weft_upload *upload = weft_alloc(rq, sizeof(*upload));
     if (upload == NULL)
         return WEFT_ENOMEM;
@@ -166,6 +175,8 @@ weft_rc weft_upload_open(weft_req *rq, weft_upload **out)
     struct opening opening = {dir_fd, -EAGAIN};
     weft_rc rc = weft_offload_patiently(rq, open_unnamed, &opening);
     upload->fd = opening.fd < 0 ? -1 : opening.fd;
+    if (upload->fd >= 0)
+        rq->uploads++;
     if (rc != 0)
         return rc;
     if (opening.fd == -EMFILE || opening.fd == -ENFILE)
@@ -220,7 +231,9 @@ weft_rc weft_upload_keep(weft_upload *upload, weft_str name, bool sync)
     memcpy(naming.name_z, name.ptr, name.len);
     weft_rc rc = weft_offload_patiently(rq, give_name, &naming);
     upload->kept = naming.named; /* also where the request was canceled meanwhile */
-    if (naming.named)
+    if (naming.named) {
         upload->fd = -1;
+        rq->uploads--;
+    }
     return rc != 0 ? rc : naming.rc;
 }

@@ -160,6 +160,7 @@ static void what_is_refused(void **state)
     EXPECT(FIRST PART("a") "1\r\n--XyZ-" LAST, "[a|text/plain]1.!S");
     EXPECT(FIRST PART("a") "1\r\n--XyZ\n" LAST, "[a|text/plain]1.!S");
     EXPECT(FIRST PART("a") "1\r\n--XyZ\rx" LAST, "[a|text/plain]1.!S");
+    EXPECT(FIRST PART("a") "1\r\n--XyZ\rx" PART("b") "2" LAST, "[a|text/plain]1.!S");
     EXPECT(FIRST PART("a") "1\r\n--XyZ --" LAST, "[a|text/plain]1.!S");
 }
 

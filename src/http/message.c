@@ -410,6 +410,13 @@ weft_rc(weft_body)(weft_req *rq, weft_str *out)
     return weft_body(rq, out);
 }
 
+/* Not the server is full: the body is larger than its route may hold. */
+static weft_rc too_large(weft_req *rq)
+{
+    weft_loop_count(rq->loop, WEFT_COUNTER_BODY_TOO_LARGE);
+    return WEFT_ELIMIT;
+}
+
 /* Behind `piece`, which is not all of it: sized by Content-Length where there is one, else doubled.
  */
 static weft_rc gather_body(weft_req *rq, weft_str piece, char *all, size_t room, weft_str *out,
@@ -421,7 +428,7 @@ static weft_rc gather_body(weft_req *rq, weft_str piece, char *all, size_t room,
             size_t larger_room = WEFT_MAX(2 * room, len + piece.len);
             char *larger = weft_alloc_at(rq, larger_room, site);
             if (larger == NULL)
-                return WEFT_ELIMIT;
+                return too_large(rq);
             memcpy(larger, all, len);
             rq->copied += len;
             all = larger;
@@ -455,7 +462,7 @@ weft_rc weft_body_at(weft_req *rq, weft_str *out, struct weft_alloc_site *site)
     }
     all = weft_alloc_at(rq, room, site);
     if (all == NULL)
-        return WEFT_ELIMIT; /* not the server is full: the body is larger than its route may hold */
+        return too_large(rq);
     if (!at_once)
         WEFT_TRY(weft_read_body(rq, &piece));
     return gather_body(rq, piece, all, room, out, site);

@@ -48,6 +48,10 @@ class Auto(Copies):
     def test_a_small_body_goes_behind_its_head(self):
         self.assertEqual(self.copies(ROOT, '/'), 1)
 
+    def test_a_stream_copies_what_it_is_handed(self):
+        self.assertEqual(self.copies('GET /efficient', '/efficient?name=you'), 1)
+        self.assertEqual(self.copies('GET /stream', '/stream?n=100&pause=0'), 0)  # formatted where it leaves from
+
     def test_a_head_alone_brings_no_body(self):
         before = self.figures(FILE)
         with self.conn() as conn:

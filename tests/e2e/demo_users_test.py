@@ -164,9 +164,13 @@ class Bodies(weft.Case):
         for kind in ('application/json', 'Application/JSON; charset=utf-8', 'application/vnd.api+json', 'text/x+JSON'):
             with self.subTest(kind):
                 self.assertEqual(self.post(body, kind).status, 201)
-        for kind in (None, 'text/plain', 'application/x-www-form-urlencoded', 'json', '+json', 'application/jsonx'):
+        before = self.server.metrics()
+        others = (None, 'text/plain', 'application/x-www-form-urlencoded', 'json', '+json', 'application/jsonx')
+        for kind in others:
             with self.subTest(kind):
                 self.assertEqual(self.post(body, kind).status, 415)
+        self.counted('http_bad_media_type_total', before, len(others))
+        self.counted('responses_415_total', before, len(others))
 
     def test_bodies_in_pieces(self):
         """Cut anywhere, chunked, or longer than a receive buffer: then it is gathered in the arena."""
@@ -202,7 +206,10 @@ class Bodies(weft.Case):
         self.assertEqual(json.loads(answer.body)['field'], '[100000].age')
 
     def test_a_body_beyond_the_routes_memory(self):
+        before = self.server.metrics()
         self.assertEqual(self.post('{"pad":"%s"}' % ('y' * 40000)).status, 413)
+        self.counted('http_body_too_large_total', before)
+        self.counted('responses_413_total', before)
 
 
 if __name__ == '__main__':

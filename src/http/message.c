@@ -389,9 +389,12 @@ static bool is_coded(const weft_req *rq)
 weft_rc weft_expect_media(weft_req *rq, weft_str type)
 {
     weft_str named = weft_header(rq, "content-type");
-    if (!is_coded(rq) && weft_str_ieq(weft_params_first(&named), type))
+    bool coded = is_coded(rq);
+    if (!coded && weft_str_ieq(weft_params_first(&named), type))
         return 0;
     weft_loop_count(rq->loop, WEFT_COUNTER_MEDIA_TYPE);
+    if (coded) /* the client can tell which of both it was (RFC 9110 12.5.3) */
+        WEFT_TRY(weft_req_put_field(rq, WEFT_S("Accept-Encoding"), WEFT_S("identity")));
     return WEFT_EMEDIA;
 }
 

@@ -193,6 +193,12 @@ class Shop(weft.Case):
         cart = self.ask('POST', '/shop/cart', 201)['cart']
         wares = [self.ask('POST', '/shop/products?name=w%d&cents=%d' % (i, 100 + i), 201)['product']
                  for i in range(41)]
+        dear = self.ask('POST', '/shop/products?name=dear&cents=5000', 201)['product']
+        for count, discount in ((1, 0), (1, 1000)):  # from 100.00 on a tenth is taken off
+            shown = self.ask('POST', '/shop/cart/%d/%d?count=%d' % (cart, dear, count), 200)
+            self.assertEqual(shown['discount'], discount)
+        self.ask('DELETE', '/shop/cart/%d/%d' % (cart, dear), 200)
+        self.ask('DELETE', '/shop/products/%d' % dear, 204)
         expected = 0
         for i, product in enumerate(wares[:40]):
             count = 1 + i % 3

@@ -186,11 +186,13 @@ static void bad_forms(void **state)
     assert_int_equal(counted(WEFT_COUNTER_RESPONSES_400), 2);
     post("/form", "text/plain", "a=1", 3);
     expect("415", "Unsupported Media Type");
+    assert_false(output_has("Accept-Encoding"));
     post_with("/form", "Content-Length: 3\r\n", "a=1", 3);
     expect("415", "Unsupported Media Type");
     post_with("/form", "Content-Type: " FORM "\r\nContent-Encoding: gzip\r\nContent-Length: 3\r\n",
               "a=1", 3);
     expect("415", "Unsupported Media Type");
+    assert_true(output_has("\r\nAccept-Encoding: identity\r\n"));
     post_with("/form",
               "Content-Type: " FORM "\r\nContent-Encoding: gzip\r\nContent-Encoding: identity\r\n"
               "Content-Length: 3\r\n",

@@ -180,12 +180,13 @@ static void answer_unchanged(weft_req *rq)
 
 /* ---- what is to be done ---- */
 
-/* size     of the body; UINT64_MAX: not known */
-static bool may_be_coded(const weft_req *rq, uint64_t size)
+/* size      of the body; UINT64_MAX: not known
+ * size_min  less is not worth it */
+static bool may_be_coded(const weft_req *rq, uint64_t size, uint64_t size_min)
 {
     const struct weft_compress_options *options = &weft_compress_of(rq)->options;
     bool bodiless = rq->status == 204 || rq->status == 205 || rq->status == 304;
-    if (bodiless || rq->status == 206 || rq->uncoded || size < options->body_bytes_min)
+    if (bodiless || rq->status == 206 || rq->uncoded || size < size_min)
         return false;
     if (rq->body_kind == WEFT_BODY_FILE && size > options->file_bytes_max)
         return false;
@@ -237,11 +238,13 @@ static struct choice choose(weft_req *rq, uint64_t size)
         return choice; /* its handler has chosen, and knows what it is worth */
     struct weft_codings codings;
     weft_codings_of(&codings, rq);
+    const struct weft_compress_options *options = &weft_compress_of(rq)->options;
     uint32_t there = WEFT_CODING_BIT(WEFT_CODING_IDENTITY);
-    if (may_be_coded(rq, size) && set_vary(rq) == 0)
-        there |= weft_compress_of(rq)->options.codings;
     choice.must =
         may_be_refused(rq, size) && weft_codings_weight(&codings, WEFT_CODING_IDENTITY) == 0;
+    /* Who takes coded bytes only gets them of a small body, too. */
+    if (may_be_coded(rq, size, choice.must ? 1 : options->body_bytes_min) && set_vary(rq) == 0)
+        there |= options->codings;
     choice.coding = weft_codings_choose(&codings, there);
     if (choice.coding == WEFT_CODING_NONE && !choice.must)
         choice.coding = WEFT_CODING_IDENTITY;

@@ -420,7 +420,32 @@ static void what_is_left_alone(void **state)
         assert_false(output_has("gzip"));
         assert_int_equal(read_body(), 5000);
     }
+    fields[0][0] = NULL;
+    status = 206;
+    ask("GET /whole", names[WEFT_CODING_GZIP]);
+    assert_false(output_has("gzip"));
+    assert_int_equal(read_body(), 5000);
     assert_int_equal(counted(WEFT_COUNTER_COMPRESSED), 0);
+    close_all();
+}
+
+/* What does not shrink is longer when it is coded, whatever its type says. */
+static void what_is_not_worth_it(void **state)
+{
+    (void)state;
+    open_with(1);
+    uint32_t noise = 1;
+    for (size_t i = 0; i < 5000; i++) {
+        noise = noise * 1664525u + 1013904223u;
+        text[i] = (char)(noise >> 24);
+    }
+    for (enum weft_coding coding = WEFT_CODING_GZIP; coding < WEFT_CODING_COUNT; coding++) {
+        ask("GET /whole", names[coding]);
+        assert_plain(5000);
+        assert_true(output_has("Content-Length: 5000"));
+    }
+    assert_int_equal(counted(WEFT_COUNTER_COMPRESSED), 0);
+    make_text();
     close_all();
 }
 
@@ -483,6 +508,12 @@ static void nothing_acceptable(void **state)
         assert_true(output_has("\r\nContent-Encoding: gzip\r\n"));
     }
     assert_int_equal(counted(WEFT_COUNTER_RESPONSES_406), has_file ? 6 : 4);
+    body_len = 20; /* what others get as it is */
+    ask("GET /whole", "Accept-Encoding: gzip, identity;q=0\r\n");
+    assert_true(output_has("\r\nContent-Encoding: gzip\r\n"));
+    assert_true(output_has("\r\nVary: Accept-Encoding\r\n"));
+    assert_decodes(WEFT_CODING_GZIP, text, 20);
+    body_len = 5000;
     ask("POST /whole", "Accept-Encoding: deflate, *;q=0\r\n"); /* done is done */
     assert_plain(5000);
     status = 404;
@@ -614,6 +645,7 @@ int main(void)
         cmocka_unit_test(a_source_of_much_that_shrinks),
         cmocka_unit_test(a_flush_reaches_the_client),
         cmocka_unit_test(what_is_left_alone),
+        cmocka_unit_test(what_is_not_worth_it),
         cmocka_unit_test(validators_become_weak),
         cmocka_unit_test(head_says_what_get_would),
         cmocka_unit_test(nothing_acceptable),

@@ -139,6 +139,7 @@ class Bytes(weft.Case):
         found = figures(self.server)
         self.assertEqual(row['used'], found['bytes'])
         self.assertGreater(found['evicted'], 50)
+        self.assertEqual(found['evicted'], self.server.metrics()['cache_evicted_total'])
         self.assertEqual(self.get('/cache/hot').get('X-Cache'), 'HIT')  # whatever passed by
 
 

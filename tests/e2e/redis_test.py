@@ -163,6 +163,20 @@ class Shared(unittest.TestCase):
         self.assertLessEqual(self.row(server)['peak'], row['reserved'])  # as the plan has it
         server.stop()
 
+    def test_a_long_answer_leaves_no_long_buffer(self):
+        one = started(self, self.redis.address)
+        two = started(self, self.redis.address.replace('127.0.0.1', 'localhost'))  # a name
+        made = one.ask('/cache/long?pad=15000')
+        self.assertEqual(hit(made), 'MISS')
+        self.redis.ask('APPEND', 'weft:answers:long', ' ' * 3000)  # more than a reader keeps
+        found = two.ask('/cache/long')
+        self.assertEqual((hit(found), found.body), ('HIT', made.body + b' ' * 3000))
+        row = self.row(two)
+        self.assertGreater(row['peak'], 18000)
+        self.assertLess(row['used'], 8192)
+        one.stop()
+        two.stop()
+
     def row(self, server):
         rows = [sample for sample in server.samples() if sample[1].get('owner') == 'hiredis']
         found = {name[len('weft_memory_'):-len('_bytes')]: value for name, _, value in rows
@@ -229,6 +243,19 @@ class Killed(unittest.TestCase):
         self.assertIn('does not answer', text)
         self.assertIn('answers again', text)
 
+    def test_started_again_while_nobody_asks(self):
+        redis = Redis()
+        self.addCleanup(redis.close)
+        server = started(self, redis.address, '--workers', '1')
+        for key in ('before', 'after'):
+            self.assertEqual(hit(server.ask('/cache/' + key)), 'MISS')
+            self.assertIn(b'"computed":true', redis.ask('GET', 'weft:answers:' + key))
+            redis.kill()
+            redis.start()
+        now = server.metrics()
+        self.assertEqual((now['redis_connects_total'], now['redis_fallbacks_total']), (2, 0))
+        server.stop()
+
     def test_not_there_at_all(self):
         server = started(self, '127.0.0.1:%d' % free_port())
         answers = [server.ask('/cache/alone') for _ in range(2)]
@@ -268,6 +295,7 @@ class Odd(unittest.TestCase):
         self.assertEqual([hit(server.ask('/cache/x')) for _ in range(2)], ['MISS', 'HIT'])
         now = server.metrics()
         self.assertGreaterEqual(now['redis_errors_total'], 1)
+        self.assertEqual(now['redis_fallbacks_total'], 2)  # asked, and told
         self.assertEqual(now['redis_connects_total'], 1)  # the connection is as good as before
         server.stop()
 

@@ -14,6 +14,7 @@
 #include "serve/cache/lease.h"
 #include "serve/cache/redis_address.h"
 #include "serve/cache/redis_cache.h"
+#include "serve/cache/redis_names.h"
 
 #define RECV_BYTES       ((size_t)16 << 10) /* at once, on the worker's own stack */
 #define READER_KEPT      ((size_t)16 << 10) /* a reader that took more is made anew */
@@ -29,7 +30,8 @@ struct weft_redis {
     struct weft_upstream upstream;
     struct weft_account *account;
     struct weft_redis_address address;
-    char address_z[256]; /* as it was given: for the log */
+    struct weft_redis_names names; /* where that is a name */
+    char address_z[256];           /* as it was given: for the log */
     uint32_t timeout_ms, retry_ms;
     size_t value_bytes_max;
     _Atomic uint64_t down_until_ms;     /* 0: it answers */
@@ -169,23 +171,12 @@ static weft_rc read_reply(const struct call *call, struct weft_redis_reply *repl
 
 /* ---- a new one ---- */
 
-struct lookup {
-    struct weft_redis_address *address;
-    weft_rc rc;
-};
-
-static void look_up(void *arg)
-{
-    struct lookup *lookup = arg;
-    lookup->rc = weft_redis_address_resolve(lookup->address);
-}
-
-static weft_rc dial(const struct call *call, int fd, const struct weft_redis_address *address)
+static weft_rc dial(const struct call *call, int fd, const struct weft_redis_socket *to)
 {
     int one = 1, error = 0;
     socklen_t len = sizeof(error);
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)); /* not on a unix socket */
-    if (connect(fd, (const struct sockaddr *)&address->socket, address->socket_bytes) == 0)
+    if (connect(fd, (const struct sockaddr *)&to->to, to->bytes) == 0)
         return 0;
     if (errno != EINPROGRESS)
         return (weft_rc)-errno;
@@ -195,17 +186,31 @@ static weft_rc dial(const struct call *call, int fd, const struct weft_redis_add
     return (weft_rc)-error;
 }
 
-static weft_rc open_socket(const struct call *call, const struct weft_redis_address *address,
-                           int *out_fd)
+static weft_rc open_socket(const struct call *call, const struct weft_redis_socket *to, int *out_fd)
 {
-    int fd = socket(address->socket.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int fd = socket(to->to.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return (weft_rc)-errno;
-    weft_rc rc = dial(call, fd, address);
+    weft_rc rc = dial(call, fd, to);
     if (rc != 0)
         close(fd);
     else
         *out_fd = fd;
+    return rc;
+}
+
+/* One after another; each has its share of the time, so that one that says nothing leaves some. */
+static weft_rc open_any(const struct call *call, const struct weft_redis_address *address,
+                        int *out_fd)
+{
+    weft_rc rc = (weft_rc)-EHOSTUNREACH;
+    for (uint32_t i = 0; i < address->socket_count && rc != 0 && call->rq->canceled == 0; i++) {
+        struct call part = *call;
+        uint64_t now_ms = call->rq->loop->now_ms;
+        if (now_ms < call->until_ms)
+            part.until_ms = now_ms + (call->until_ms - now_ms) / (address->socket_count - i);
+        rc = open_socket(&part, &address->sockets[i], out_fd);
+    }
     return rc;
 }
 
@@ -238,13 +243,10 @@ static weft_rc say_hello(const struct call *call)
 static weft_rc connect_anew(const struct call *call)
 {
     struct weft_redis_address address = call->redis->address;
-    if (address.host_z[0] != 0) {
-        struct lookup lookup = {.address = &address};
-        WEFT_TRY(weft_offload(call->rq, look_up, &lookup));
-        WEFT_TRY(lookup.rc);
-    }
+    if (address.host_z[0] != 0)
+        WEFT_TRY(weft_redis_names_ask(&call->redis->names, call->rq, call->until_ms, &address));
     int fd = -1;
-    WEFT_TRY(open_socket(call, &address, &fd));
+    WEFT_TRY(open_any(call, &address, &fd));
     struct weft_redis_reader *reader = weft_redis_reader_create();
     if (reader == NULL) {
         close(fd);
@@ -451,6 +453,7 @@ weft_rc weft_redis_create(const struct weft_redis_options *options, struct weft_
         return rc;
     }
     redis->address = address;
+    weft_redis_names_init(&redis->names, &address, options->retry_ms);
     fill_in(redis, options);
     *out = redis;
     return 0;
@@ -467,6 +470,7 @@ weft_rc weft_redis_destroy(struct weft_redis *redis, uint32_t wait_ms)
     for (uint32_t i = 0; i < redis->conn_count; i++)
         disconnect(&redis->conns[i]);
     weft_upstream_fini(&redis->upstream);
+    weft_redis_names_fini(&redis->names);
     unmap(redis);
     return 0;
 }

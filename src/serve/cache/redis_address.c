@@ -21,9 +21,10 @@ static bool copy(weft_str text, char *to, size_t room)
 
 static weft_rc read_unix(weft_str path, struct weft_redis_address *out)
 {
-    struct sockaddr_un *to = (struct sockaddr_un *)(void *)&out->socket;
+    struct sockaddr_un *to = (struct sockaddr_un *)(void *)&out->sockets[0].to;
     to->sun_family = AF_UNIX;
-    out->socket_bytes = sizeof(*to);
+    out->sockets[0].bytes = sizeof(*to);
+    out->socket_count = 1;
     return copy(path, to->sun_path, sizeof(to->sun_path)) ? 0 : WEFT_ECONFIG;
 }
 
@@ -46,19 +47,22 @@ static void cut(weft_str text, weft_str *out_host, weft_str *out_port)
 /* An address in digits is known for good; a name is asked for each time. */
 static void read_digits(struct weft_redis_address *address, uint16_t port)
 {
-    struct sockaddr_in *v4 = (struct sockaddr_in *)(void *)&address->socket;
-    struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)(void *)&address->socket;
+    struct weft_redis_socket *socket = &address->sockets[0];
+    struct sockaddr_in *v4 = (struct sockaddr_in *)(void *)&socket->to;
+    struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)(void *)&socket->to;
     if (inet_pton(AF_INET, address->host_z, &v4->sin_addr) == 1) {
         v4->sin_family = AF_INET;
         v4->sin_port = htons(port);
-        address->socket_bytes = sizeof(*v4);
-        address->host_z[0] = 0;
+        socket->bytes = sizeof(*v4);
     } else if (inet_pton(AF_INET6, address->host_z, &v6->sin6_addr) == 1) {
         v6->sin6_family = AF_INET6;
         v6->sin6_port = htons(port);
-        address->socket_bytes = sizeof(*v6);
-        address->host_z[0] = 0;
+        socket->bytes = sizeof(*v6);
+    } else {
+        return;
     }
+    address->socket_count = 1;
+    address->host_z[0] = 0;
 }
 
 weft_rc weft_redis_address_read(weft_str text, struct weft_redis_address *out)
@@ -88,8 +92,14 @@ weft_rc weft_redis_address_resolve(struct weft_redis_address *address)
     struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM}, *found = NULL;
     if (getaddrinfo(address->host_z, address->port_z, &hints, &found) != 0 || found == NULL)
         return (weft_rc)-EHOSTUNREACH;
-    memcpy(&address->socket, found->ai_addr, found->ai_addrlen);
-    address->socket_bytes = found->ai_addrlen;
+    address->socket_count = 0;
+    for (const struct addrinfo *at = found; at != NULL; at = at->ai_next) {
+        if (address->socket_count == WEFT_REDIS_SOCKETS_MAX)
+            break;
+        struct weft_redis_socket *socket = &address->sockets[address->socket_count++];
+        memcpy(&socket->to, at->ai_addr, at->ai_addrlen);
+        socket->bytes = at->ai_addrlen;
+    }
     freeaddrinfo(found);
     return 0;
 }

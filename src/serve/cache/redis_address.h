@@ -10,18 +10,25 @@
 #include <sys/socket.h>
 #include "base/base.h"
 
+#define WEFT_REDIS_SOCKETS_MAX 4 /* of one name; further ones are not tried */
+
+struct weft_redis_socket {
+    socklen_t bytes;
+    struct sockaddr_storage to;
+};
+
 struct weft_redis_address {
-    char host_z[256]; /* to be asked for at each connect; "": `socket` is the address */
+    char host_z[256]; /* to be asked for at each connect; "": the socket is known */
     char port_z[6];
-    socklen_t socket_bytes;
-    struct sockaddr_storage socket;
+    uint32_t socket_count;
+    struct weft_redis_socket sockets[WEFT_REDIS_SOCKETS_MAX]; /* to be tried in this order */
 };
 
 /** Read "host:port", "host", "[v6]:port" or "unix:/path". The port is 6379 if not said.
  *  returns  0; WEFT_ECONFIG: it is none of these */
 WEFT_CHECK weft_rc weft_redis_address_read(weft_str text, struct weft_redis_address *out);
 
-/** The socket's address behind the name, as of now: fills `socket`. Blocks.
+/** The addresses behind the name, as of now: fills `sockets`. Blocks.
  *  returns  0; -EHOSTUNREACH: there is no such name, or nobody who knows */
 WEFT_CHECK weft_rc weft_redis_address_resolve(struct weft_redis_address *address);
 

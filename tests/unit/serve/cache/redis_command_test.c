@@ -63,12 +63,15 @@ static void read_as(const char *text_z, int family, const char *host_z, uint16_t
 {
     struct weft_redis_address address;
     assert_int_equal(weft_redis_address_read(weft_str_z(text_z), &address), 0);
-    assert_int_equal(address.socket.ss_family, family);
+    assert_int_equal(address.socket_count, family != AF_UNSPEC);
+    assert_int_equal(address.sockets[0].to.ss_family, family);
     assert_string_equal(address.host_z, host_z);
     if (family == AF_INET)
-        assert_int_equal(ntohs(((struct sockaddr_in *)(void *)&address.socket)->sin_port), port);
+        assert_int_equal(ntohs(((struct sockaddr_in *)(void *)&address.sockets[0].to)->sin_port),
+                         port);
     if (family == AF_INET6)
-        assert_int_equal(ntohs(((struct sockaddr_in6 *)(void *)&address.socket)->sin6_port), port);
+        assert_int_equal(ntohs(((struct sockaddr_in6 *)(void *)&address.sockets[0].to)->sin6_port),
+                         port);
 }
 
 static void addresses(void **state)
@@ -87,7 +90,9 @@ static void addresses(void **state)
         assert_int_equal(weft_redis_address_read(weft_str_z(wrong[i]), &address), WEFT_ECONFIG);
     assert_int_equal(weft_redis_address_read(weft_str_z("localhost:9"), &address), 0);
     assert_int_equal(weft_redis_address_resolve(&address), 0);
-    assert_true(address.socket_bytes > 0);
+    assert_in_range(address.socket_count, 1, WEFT_REDIS_SOCKETS_MAX);
+    for (uint32_t i = 0; i < address.socket_count; i++)
+        assert_true(address.sockets[i].bytes > 0);
 }
 
 int main(void)

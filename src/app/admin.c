@@ -232,6 +232,8 @@ static weft_rc readyz(weft_req *rq)
     const struct weft_server *server = weft_user(rq);
     if (server->draining)
         return weft_text(rq, 503, WEFT_S("draining\n"));
+    if (atomic_load(&server->warden.limits.withheld) > 0)
+        return weft_text(rq, 503, WEFT_S("the cgroup's limit is below the plan\n"));
     if (!weft_warden_ready(&server->warden))
         return weft_text(rq, 503, WEFT_S("short of memory\n"));
     return weft_text(rq, 200, WEFT_S("ready\n"));

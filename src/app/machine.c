@@ -1,8 +1,7 @@
 /* machine.c - limits as the kernel tells them below /proc and /sys.
  *
- * A cgroup's limit holds for everything below it, so the one in force is the lowest between the
- * process's own group and the top of what is mounted. Version 1 and version 2 may be mounted side
- * by side (hybrid hosts): both are walked and the lower one counts.
+ * Version 1 and version 2 of cgroups may be mounted side by side (hybrid hosts): both are walked
+ * and the lower limit counts.
  */
 #include "app/machine.h"
 #include "mem/cgroup.h"
@@ -11,9 +10,6 @@
 #include <sys/resource.h>
 
 #define CPU_BITS 8192 /* the kernel refuses a mask smaller than its own */
-/* Version 1 says "no limit" as the largest page count (kernel: PAGE_COUNTER_MAX), 8 EiB and less.
- */
-#define V1_HUGE_BYTES ((uint64_t)1 << 60)
 
 static size_t read_cpus(struct weft_machine *machine)
 {
@@ -47,62 +43,19 @@ static size_t read_memory(const char *root_z)
     return 0;
 }
 
-static void lower(struct weft_machine *machine, weft_str value, const char *path_z)
-{
-    uint64_t limit = 0;
-    if (weft_str_to_u64(weft_str_trim(value), &limit) != 0) /* "max", or nothing we know */
-        return;
-    if (limit >= V1_HUGE_BYTES || limit >= machine->cgroup_limit_bytes)
-        return;
-    machine->cgroup_limit_bytes = (size_t)limit;
-    (void)snprintf(machine->cgroup_source, sizeof(machine->cgroup_source), "%s", path_z);
-}
-
-static void limit_file(struct weft_machine *machine, const struct weft_cgroup *group,
-                       const char *name_z)
-{
-    char path[sizeof(group->dir) + 64];
-    char text[64];
-    weft_str rest = weft_cgroup_read(group, name_z, text, sizeof(text));
-    (void)snprintf(path, sizeof(path), "%s/%s", group->dir, name_z);
-    lower(machine, weft_str_cut(&rest, '\n'), path);
-}
-
-/* Version 1 also tells the lowest limit of all parents, those above the mount included. */
-static void hierarchical_limit(struct weft_machine *machine, const struct weft_cgroup *group)
-{
-    char path[sizeof(group->dir) + 64];
-    char text[4096];
-    weft_str rest = weft_cgroup_read(group, "memory.stat", text, sizeof(text));
-    (void)snprintf(path, sizeof(path), "%s/memory.stat", group->dir);
-    while (rest.len > 0) {
-        weft_str line = weft_str_cut(&rest, '\n');
-        if (weft_str_eq(weft_str_cut(&line, ' '), WEFT_S("hierarchical_memory_limit")))
-            lower(machine, line, path);
-    }
-}
-
-static void one_group(struct weft_machine *machine, const struct weft_cgroup *group)
-{
-    if (group->version == 2) {
-        limit_file(machine, group, "memory.max");
-        limit_file(machine, group, "memory.high"); /* beyond it everything slows to a crawl */
-    } else {
-        limit_file(machine, group, "memory.limit_in_bytes");
-        hierarchical_limit(machine, group);
-    }
-}
-
-/* In both versions, from the process's group up to the mount point. */
+/* In both versions: the lower one counts. */
 static void read_cgroups(struct weft_machine *machine, const char *root_z)
 {
-    struct weft_cgroup group;
     for (int version = 1; version <= 2; version++) {
+        struct weft_cgroup group;
+        char source[sizeof(machine->cgroup_source)];
         if (!weft_cgroup_find(&group, root_z, version))
             continue;
-        do
-            one_group(machine, &group);
-        while (weft_cgroup_parent(&group));
+        size_t limit = weft_cgroup_limit(&group, source, sizeof(source));
+        if (limit >= machine->cgroup_limit_bytes)
+            continue;
+        machine->cgroup_limit_bytes = limit;
+        (void)snprintf(machine->cgroup_source, sizeof(machine->cgroup_source), "%s", source);
     }
 }
 

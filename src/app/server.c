@@ -367,8 +367,7 @@ static weft_rc build(struct weft_server *server, const struct weft_machine *mach
                    plan->workers);
     server->ledger.numa = &server->numa;
     WEFT_TRY(weft_router_attach(server->app->router, &server->ledger, plan->workers));
-    bool grouped = machine->cgroup_limit_bytes != WEFT_MACHINE_NO_LIMIT;
-    weft_warden_init(&server->warden, plan->limit, grouped ? machine->cgroup_limit_bytes : 0,
+    weft_warden_init(&server->warden, "", plan->limit, plan->total,
                      config->memory_prefault ? 0 : config->memory_return_ms);
     WEFT_TRY(weft_offload_create(config->offload_threads, config->offload_queue, &server->offload));
     weft_purger_init(&server->purger, server->offload, weft_profile_purge);

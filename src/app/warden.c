@@ -40,10 +40,34 @@ static const char *const level_texts[] = {
     [WEFT_RELIEF_CLOSE] = "memory is very short: idle connections are closed, oldest first",
 };
 
+/* The plan stays, since what is mapped is mapped; but what it lacks is not promised to arenas. */
+static void obey(struct weft_warden *warden, size_t cgroup_limit)
+{
+    struct weft_limits *limits = &warden->limits;
+    bool lower = cgroup_limit != 0 && cgroup_limit < warden->plan;
+    size_t lacks = lower ? warden->plan - cgroup_limit : 0;
+    size_t each = lacks / WEFT_MAX(warden->worker_count, 1u) + lower;
+    size_t before = atomic_load(&limits->withheld);
+    if (each == before)
+        return;
+    atomic_store(&limits->withheld, each);
+    if (before == 0)
+        atomic_fetch_add(&limits->lowered, 1);
+    if (lower)
+        weft_log_warn("the cgroup's limit is %zu bytes now, less than the plan's %zu: %zu bytes of "
+                      "arenas are not promised any more, and this server is not ready",
+                      cgroup_limit, warden->plan, lacks);
+    else
+        weft_log_info("the cgroup's limit is above the plan again");
+    for (uint32_t i = 0; i < warden->worker_count; i++)
+        weft_worker_relieve(&warden->workers[i]);
+}
+
 static void relieve(struct weft_warden *warden, const struct work *work)
 {
     struct weft_pressure_figures figures;
     weft_pressure_read(&warden->pressure, &figures);
+    obey(warden, figures.cgroup_limit);
     atomic_store_explicit(&warden->limits.io_wait_ns, figures.io_stall_us * 1000,
                           memory_order_relaxed);
     const struct weft_relief_sample sample = {
@@ -51,7 +75,7 @@ static void relieve(struct weft_warden *warden, const struct work *work)
         .resident = figures.resident,
         .limit = warden->limit,
         .working_set = figures.working_set,
-        .cgroup_limit = warden->cgroup_limit,
+        .cgroup_limit = figures.cgroup_limit,
         .stall_us_total = figures.stall_us,
         .busy = work->active > 0,
     };
@@ -130,14 +154,12 @@ static void look(struct weft_timer *timer)
                    warden->loop->now_ms + (sleepy ? SLEEPY_MS : WEFT_WARDEN_MS));
 }
 
-void weft_warden_init(struct weft_warden *warden, size_t limit, size_t cgroup_limit,
+void weft_warden_init(struct weft_warden *warden, const char *root_z, size_t limit, size_t plan,
                       uint32_t return_ms)
 {
-    *warden = (struct weft_warden){.timer = {.fire = look},
-                                   .limit = limit,
-                                   .cgroup_limit = cgroup_limit,
-                                   .settle = {.return_ms = return_ms}};
-    weft_pressure_init(&warden->pressure, "");
+    *warden = (struct weft_warden){
+        .timer = {.fire = look}, .limit = limit, .plan = plan, .settle = {.return_ms = return_ms}};
+    weft_pressure_init(&warden->pressure, root_z);
 }
 
 void weft_warden_start(struct weft_warden *warden, struct weft_loop *loop,

@@ -23,6 +23,9 @@ enum weft_relief {
 struct weft_limits {
     _Atomic uint32_t relief;     /* enum weft_relief */
     _Atomic uint64_t io_wait_ns; /* time that tasks of this machine waited for disks, in all */
+    _Atomic size_t withheld;     /* bytes of each worker's arenas that are not to be promised: what
+                                    may be used is less than planned */
+    _Atomic uint64_t lowered;    /* times that it became so */
 };
 
 static inline uint32_t weft_limits_relief(const struct weft_limits *limits)

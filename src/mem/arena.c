@@ -165,6 +165,11 @@ static size_t beyond_firm(const struct weft_arena *arena, size_t held)
     return held - WEFT_MIN(held, arena->firm);
 }
 
+void weft_chunks_withhold(struct weft_chunks *chunks, size_t bytes)
+{
+    chunks->withheld = WEFT_MIN(bytes, chunks->elastic - chunks->elastic / 8);
+}
+
 static bool is_lent(const struct weft_chunks *chunks, size_t bytes)
 {
     size_t arenas = chunks->promised - chunks->heap_promised;

@@ -26,6 +26,7 @@ struct weft_chunks {
     size_t promised;                            /* sum of the caps of the requests that run now */
     size_t heap_promised;                       /* of it, what their routes may malloc (.heap) */
     size_t borrowed;                            /* of that, what arenas hold instead */
+    size_t withheld;                            /* of the share, what is not to be promised now */
     struct weft_pool pools[WEFT_CHUNK_CLASSES]; /* 4, 16, 64, 256, 1024 KiB */
     struct weft_account *account;
     struct weft_account *heap_account; /* what requests charged for malloc: within the promises */
@@ -69,6 +70,7 @@ static inline bool weft_chunks_fits(const struct weft_chunks *chunks, size_t cap
 {
     size_t kept = chunks->heap_kept + chunks->borrowed, its = chunks->heap_promised + heap;
     size_t room = chunks->elastic - chunks->promised;
+    room -= WEFT_MIN(room, chunks->withheld);
     return cap <= room && (WEFT_LIKELY(kept <= its) || kept - its <= room - cap);
 }
 
@@ -105,6 +107,9 @@ static inline void weft_chunks_unreserve(struct weft_chunks *chunks, size_t cap,
 
 /** Bytes of chunks that are touched, held or free. */
 size_t weft_chunks_committed(const struct weft_chunks *chunks);
+
+/** From now on so much of the share is not promised; an eighth always may be. */
+void weft_chunks_withhold(struct weft_chunks *chunks, size_t bytes);
 
 /** A window ends: note what malloc has given back since it was asked, and ask before anybody is
  *  refused where it keeps most of the share and uses little of that. */

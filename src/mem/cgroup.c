@@ -151,6 +151,75 @@ weft_str weft_cgroup_read(const struct weft_cgroup *group, const char *name_z, c
     return weft_textfile_read(path, to, room);
 }
 
+/* ---- its limit ---- */
+
+/* Version 1 says "no limit" as the largest page count (kernel: PAGE_COUNTER_MAX), 8 EiB and less.
+ */
+#define V1_HUGE_BYTES ((uint64_t)1 << 60)
+
+struct lowest {
+    size_t bytes;
+    char *source_z;
+    size_t room;
+};
+
+static void lower(struct lowest *to, weft_str value, const struct weft_cgroup *group,
+                  const char *file_z)
+{
+    uint64_t limit = 0;
+    if (weft_str_to_u64(weft_str_trim(value), &limit) != 0) /* "max", or nothing we know */
+        return;
+    if (limit >= V1_HUGE_BYTES || limit >= to->bytes)
+        return;
+    to->bytes = (size_t)limit;
+    if (to->source_z != NULL)
+        (void)snprintf(to->source_z, to->room, "%s/%s", group->dir, file_z);
+}
+
+static void limit_file(struct lowest *to, const struct weft_cgroup *group, const char *file_z)
+{
+    char text[64];
+    weft_str rest = weft_cgroup_read(group, file_z, text, sizeof(text));
+    lower(to, weft_str_cut(&rest, '\n'), group, file_z);
+}
+
+/* Version 1 also tells the lowest limit of all parents, those above the mount included. */
+static void hierarchical_limit(struct lowest *to, const struct weft_cgroup *group)
+{
+    char text[4096];
+    weft_str rest = weft_cgroup_read(group, "memory.stat", text, sizeof(text));
+    while (rest.len > 0) {
+        weft_str line = weft_str_cut(&rest, '\n');
+        if (weft_str_eq(weft_str_cut(&line, ' '), WEFT_S("hierarchical_memory_limit")))
+            lower(to, line, group, "memory.stat");
+    }
+}
+
+static void one_group(struct lowest *to, const struct weft_cgroup *group)
+{
+    if (group->version == V2) {
+        limit_file(to, group, "memory.max");
+        limit_file(to, group, "memory.high");
+    } else {
+        limit_file(to, group, "memory.limit_in_bytes");
+        hierarchical_limit(to, group);
+    }
+}
+
+size_t weft_cgroup_limit(const struct weft_cgroup *group, char *out_source_z, size_t room)
+{
+    struct weft_cgroup at = *group;
+    struct lowest to = {.bytes = SIZE_MAX, .source_z = out_source_z, .room = room};
+    if (out_source_z != NULL)
+        out_source_z[0] = 0;
+    do
+        one_group(&to, &at);
+    while (weft_cgroup_parent(&at));
+    return to.bytes;
+}
+
+/* ---- its charge ---- */
+
 bool weft_cgroup_usage_of(const struct weft_cgroup *group, struct weft_cgroup_usage *out)
 {
     bool v2 = group->version == V2;

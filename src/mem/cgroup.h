@@ -33,6 +33,16 @@ bool weft_cgroup_parent(struct weft_cgroup *group);
 weft_str weft_cgroup_read(const struct weft_cgroup *group, const char *name_z, char *to,
                           size_t room);
 
+#define WEFT_CGROUP_SOURCE_BYTES (2 * WEFT_CGROUP_PATH_BYTES + 64)
+
+/** The limit in force: a limit holds for everything below it, so it is the lowest between the group
+ *  and the top of what is mounted (memory.max and memory.high, beyond which everything slows to a
+ *  crawl; memory.limit_in_bytes in version 1). A few small files.
+ *  out_source_z  the file that says so; "" without a limit. NULL: nobody asks
+ *  room          WEFT_CGROUP_SOURCE_BYTES are enough
+ *  returns       SIZE_MAX: none */
+size_t weft_cgroup_limit(const struct weft_cgroup *group, char *out_source_z, size_t room);
+
 /* What counts when a cgroup's memory is judged (kubelet, docker stats): its charge without the file
  * pages that the kernel drops first. */
 struct weft_cgroup_usage {

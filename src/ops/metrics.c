@@ -210,6 +210,11 @@ static void add_watch(struct weft_text *t, const struct weft_metrics_source *s)
                 atomic_load(&settle->checks));
     add_counter(t, "settle_missed_total", "of those, with 2 MiB more than the baseline",
                 atomic_load(&settle->misses));
+    add_gauge(t, "memory_withheld_bytes",
+              "of each worker's arenas, because the cgroup's limit fell below the plan",
+              atomic_load(&s->limits->withheld));
+    add_counter(t, "memory_limit_lowered_total", "times that it did",
+                atomic_load(&s->limits->lowered));
     add_counter(t, "memory_purges_total",
                 "times that malloc was had give back what it kept, because arenas wanted the room",
                 atomic_load(&s->purge->ended));

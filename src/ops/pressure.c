@@ -10,6 +10,18 @@ void weft_pressure_init(struct weft_pressure *pressure, const char *root_z)
         pressure->grouped = weft_cgroup_find(&pressure->group, root_z, version) &&
                             weft_cgroup_usage_of(&pressure->group, &usage);
     }
+    for (int version = 1; version <= 2; version++)
+        pressure->limited[version - 1] =
+            weft_cgroup_find(&pressure->groups[version - 1], root_z, version);
+}
+
+static size_t limit_now(const struct weft_pressure *p)
+{
+    size_t limit = SIZE_MAX;
+    for (size_t i = 0; i < WEFT_COUNT_OF(p->groups); i++)
+        if (p->limited[i])
+            limit = WEFT_MIN(limit, weft_cgroup_limit(&p->groups[i], NULL, 0));
+    return limit == SIZE_MAX ? 0 : limit;
 }
 
 /* "some avg10=0.00 avg60=0.00 avg300=0.00 total=12345" */
@@ -62,5 +74,6 @@ void weft_pressure_read(const struct weft_pressure *p, struct weft_pressure_figu
                                           .stall_us = memory_stall_us(p)};
     if (p->grouped && weft_cgroup_usage_of(&p->group, &usage))
         out->working_set = usage.working_set;
+    out->cgroup_limit = limit_now(p);
     out->io_stall_us = some_total(read_below(p, "/proc/pressure/io", text, sizeof(text)));
 }

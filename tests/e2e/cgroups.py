@@ -81,6 +81,10 @@ class Group:
         """For a child before exec."""
         write(os.path.join(self.path, 'cgroup.procs'), str(os.getpid()))
 
+    def limit(self, limit):
+        """Another limit, for the processes that are in it."""
+        write(os.path.join(self.path, 'memory.max' if self.v2 else 'memory.limit_in_bytes'), str(limit))
+
     def number(self, v2, v1):
         return int(read(os.path.join(self.path, v2 if self.v2 else v1)))
 

@@ -6,6 +6,7 @@ import threading
 import time
 import unittest
 
+import cgroups
 import weft
 
 HOARD = os.path.join(os.path.dirname(weft.BIN), 'tests', 'test_hoard')
@@ -92,6 +93,26 @@ class Pressure(unittest.TestCase):
                 napping.join()
                 old.close()
                 young.close()
+
+    @unittest.skipIf(weft.SANITIZED, 'the limit must be small')
+    def test_the_cgroups_limit_falls_while_it_runs(self):
+        """shows GB-15: not ready, told, and arenas are promised less; as before when it is raised again"""
+        try:
+            group = cgroups.Group(128 << 20)
+        except cgroups.Unavailable as why:
+            self.skipTest(str(why))
+        with group, weft.Server('--workers', '1', preexec=group.enter) as server:
+            big = '/burst?mb=16&hold=0'
+            self.assertEqual((self.ready(server), server.ask(big).status), (True, 200))
+            group.limit(48 << 20)
+            self.assertTrue(weft.wait_until(lambda: not self.ready(server)))
+            self.assertTrue(weft.wait_until(lambda: server.ask(big).status == 503))
+            self.assertEqual(server.ask('/').status, 200)
+            self.assertIn("the cgroup's limit is 50331648 bytes now", server.output())
+            self.assertEqual(server.metrics()['memory_limit_lowered_total'], 1)
+            group.limit(128 << 20)
+            self.assertTrue(weft.wait_until(lambda: self.ready(server)))
+            self.assertTrue(weft.wait_until(lambda: server.ask(big).status == 200))
 
     def test_a_missed_return_is_told(self):
         """shows GB-05: memory that does not come back is an event and a count, and so is its end."""

@@ -237,6 +237,26 @@ static void promises_never_pass_the_share(void **state)
     assert_int_equal(chunks.promised, 0);
 }
 
+/* Less may be used than was planned: what was promised stays, new ones fit into the rest. */
+static void what_is_withheld_is_not_promised(void **state)
+{
+    (void)state;
+    assert_int_equal(weft_chunks_reserve(&chunks, 5 * MIB, 0), 0);
+    weft_chunks_withhold(&chunks, 4 * MIB);
+    assert_int_equal(weft_chunks_reserve(&chunks, 1, 0), WEFT_EBUDGET);
+    weft_chunks_unreserve(&chunks, 5 * MIB, 0);
+    assert_int_equal(weft_chunks_reserve(&chunks, 4 * MIB + 1, 0), WEFT_EBUDGET);
+    assert_int_equal(weft_chunks_reserve(&chunks, 4 * MIB, 0), 0);
+    weft_chunks_unreserve(&chunks, 4 * MIB, 0);
+    weft_chunks_withhold(&chunks, SIZE_MAX);
+    assert_int_equal(weft_chunks_reserve(&chunks, MIB + 1, 0), WEFT_EBUDGET);
+    assert_int_equal(weft_chunks_reserve(&chunks, MIB, 0), 0); /* for vital routes */
+    weft_chunks_unreserve(&chunks, MIB, 0);
+    weft_chunks_withhold(&chunks, 0);
+    assert_int_equal(weft_chunks_reserve(&chunks, 8 * MIB, 0), 0);
+    weft_chunks_unreserve(&chunks, 8 * MIB, 0);
+}
+
 static void a_first_chunk_may_be_larger(void **state)
 {
     (void)state;
@@ -544,6 +564,7 @@ int main(void)
         ARENA_TEST(reset_puts_each_chunk_once),
         ARENA_TEST(blocks_of_16_kib_are_aligned_and_go_with_their_owner),
         ARENA_TEST(promises_never_pass_the_share),
+        ARENA_TEST(what_is_withheld_is_not_promised),
         ARENA_TEST(a_first_chunk_may_be_larger),
         ARENA_TEST(the_peak_is_what_was_needed),
         ARENA_TEST(a_chain_is_foreseen),

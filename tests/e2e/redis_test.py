@@ -8,6 +8,7 @@ import socket
 import subprocess
 import tempfile
 import threading
+import time
 import unittest
 
 import weft
@@ -26,7 +27,7 @@ class Redis:
     """A redis-server of our own: loopback, nothing on disk."""
 
     def __init__(self, *flags):
-        self.binary = shutil.which('redis-server')
+        self.binary = shutil.which(os.environ.get('WEFT_REDIS', 'redis-server'))  # or valkey-server
         if not self.binary:
             raise unittest.SkipTest(MISSING)
         self.flags = flags
@@ -262,6 +263,31 @@ class Killed(unittest.TestCase):
         self.assertEqual([hit(answer) for answer in answers], ['MISS', 'HIT'])
         self.assertGreaterEqual(server.metrics()['redis_fallbacks_total'], 1)
         server.stop()
+
+
+@unittest.skipIf(weft.PHASE != 'e2e', 'a sanitizer wants to be the first that is loaded')
+class Named(unittest.TestCase):
+    """A name's addresses, by a resolver of ours."""
+
+    def by_name(self, address):
+        library = os.path.join(os.path.dirname(os.path.abspath(weft.BIN)), 'tests', 'test_names.so')
+        return started(self, address, '--workers', '1', env={'LD_PRELOAD': library})
+
+    def test_the_second_address_is_as_good(self):
+        redis = Redis()
+        self.addCleanup(redis.close)
+        server = self.by_name('two.test:%d' % redis.port)
+        self.assertEqual(hit(server.ask('/cache/named')), 'MISS')
+        self.assertIn(b'"computed":true', redis.ask('GET', 'weft:answers:named'))
+        self.assertEqual(server.metrics()['redis_fallbacks_total'], 0)
+        server.stop()
+
+    def test_a_resolver_that_does_not_answer(self):
+        server = self.by_name('slow.test')
+        began = time.monotonic()
+        self.assertEqual(server.ask('/cache/unnamed').status, 200)
+        self.assertLess(time.monotonic() - began, 1.9)  # it is in there for 2 s
+        self.assertEqual(server.metrics()['redis_timeouts_total'], 1)
 
 
 class Odd(unittest.TestCase):

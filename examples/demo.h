@@ -29,7 +29,8 @@ void weft_demo_shop(weft_app *app);   /* /shop/products  /shop/cart */
 void weft_demo_pay(weft_app *app);    /* /pay */
 void weft_demo_users(weft_app *app);  /* /users  /users/census */
 
-/** Files below the setting `root`, or the bundled ones: /file/{file:^.*$} in the demo. */
+/** Files below the setting `root`, or the bundled ones: pattern_z is /file/{file:^.*$}. And
+ * /static/. */
 void weft_demo_files(weft_app *app, const char *pattern_z);
 
 #endif

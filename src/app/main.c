@@ -1,4 +1,4 @@
-/* main.c - the weft binary: the demo routes, or files below a root. */
+/* main.c - the weft binary: the demo routes, or directories of files. */
 #include <weft/weft.h>
 #include <fcntl.h>
 #include <stdint.h>
@@ -21,6 +21,7 @@ int main(int argc, char **argv)
     if (argc <= 1 || argv[1][0] == '-' || strcmp(argv[1], "serve") != 0 || is_demo(argc, argv))
         weft_demo_routes(app);
     else
-        weft_demo_files(app, "/{file:^.*$}");
+        weft_static(app, "/", "",
+                    NULL); /* of --root; a mount of the settings at / takes its place */
     return weft_main(app, argc, argv);
 }

@@ -478,6 +478,13 @@ class Settings(unittest.TestCase):
             self.assertEqual(server.ask('/pub/small.bin').status, 404)  # the flag's, not the file's
             self.assertEqual(server.ask('/plain/small.bin').status, 200)
 
+    def test_without_a_program(self):
+        """`weft serve`: a directory at /, from the flag or as the root."""
+        for flag in ('--static=/=' + ROOT, '--root=' + ROOT):
+            with weft.Server(flag, command='serve') as server:
+                self.assertEqual(server.ask('/small.bin').body, SMALL)
+                self.assertEqual(server.ask('/sub/none').status, 404)
+
     def test_in_force(self):
         with tempfile.NamedTemporaryFile('w', suffix='.yaml') as again:
             code, out, err = weft.run('settings', '-c', os.path.join(BASE, 'weft.yaml'))

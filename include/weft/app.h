@@ -109,8 +109,8 @@ weft_str weft_app_dup(weft_app *app, weft_str text);
  *           requests */
 int weft_main(weft_app *app, int argc, char **argv);
 
-/** Serve with settings from weft_app_set() and the environment until weft_app_stop(), SIGTERM or
- *  SIGINT, which it blocks in the calling thread. Does not free the application.
+/** Serve with settings from weft_app_set() and the environment until weft_app_stop(), SIGTERM,
+ *  SIGINT or SIGHUP, which it blocks in the calling thread. Does not free the application.
  *  returns  as weft_main() */
 int weft_run(weft_app *app);
 /** Drain and stop, from any thread or signal handler, while it runs; before and after that nothing

@@ -222,6 +222,25 @@ static weft_rc memory_top(weft_req *rq)
     return (text ? weft_top_page : weft_top_json)(&f->top, &f->source, n, put, rq);
 }
 
+/* ---- what is there ---- */
+
+static weft_rc contents(weft_req *rq)
+{
+    return weft_text(
+        rq, 200,
+        WEFT_S(
+            "GET   /memory?format=text           the plan, who holds what, why it is not less\n"
+            "GET   /memory                       the same as JSON\n"
+            "GET   /memory/top?format=text       which routes ask for memory\n"
+            "        &by=site  &n=20             which places in the program; how many rows\n"
+            "GET   /memory/learned               what requests of each route needed, as JSON\n"
+            "POST  /memory/decay?dirty_ms=N      how long jemalloc keeps free pages; muzzy_ms=N\n"
+            "POST  /memory/purge                 malloc gives its free pages back now\n"
+            "GET   /metrics                      counters and figures, for Prometheus\n"
+            "GET   /healthz                      ok while this listener answers\n"
+            "GET   /readyz                       ready; 503 while draining or short of memory\n"));
+}
+
 static weft_rc healthz(weft_req *rq)
 {
     return weft_text(rq, 200, WEFT_S("ok\n"));
@@ -245,6 +264,7 @@ weft_app *weft_admin_app(struct weft_server *server)
     if (app == NULL)
         return NULL;
     weft_app_user(app, server);
+    weft_get(app, "/", contents);
     weft_route(app, "GET", "/metrics", metrics, WEFT_ROUTE_OPTS(.memory = ADMIN_MEMORY_BYTES));
     weft_route(app, "GET", "/memory", memory, WEFT_ROUTE_OPTS(.memory = ADMIN_MEMORY_BYTES));
     weft_route(app, "GET", "/memory/top", memory_top,

@@ -473,6 +473,7 @@ static weft_rc watch_signals(struct weft_server *server)
     sigemptyset(&set);
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGHUP);
     server->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     return server->signal_fd < 0 ? (weft_rc)-errno : 0;
 }
@@ -483,6 +484,7 @@ static void block_signals(void)
     sigemptyset(&set);
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGHUP); /* the terminal has gone; under nohup it never comes */
     pthread_sigmask(SIG_BLOCK, &set, NULL);
     signal(SIGPIPE, SIG_IGN);
 }
@@ -508,8 +510,8 @@ static void say_where(const struct weft_server *server)
            shut, server->workers[0].loop.listeners[0].port, plan->engine->name_z, plan->workers);
     if (config->admin_enabled) {
         open = host_is_v6(config->admin_host) ? "[" : "", shut = *open ? "]" : "";
-        printf("weft: admin on http://%s%s%s:%u (/metrics /memory /healthz /readyz)\n", open,
-               config->admin_host, shut, server->admin.loop.listeners[0].port);
+        printf("weft: admin on http://%s%s%s:%u (/ lists its pages)\n", open, config->admin_host,
+               shut, server->admin.loop.listeners[0].port);
     }
     fflush(stdout);
 }

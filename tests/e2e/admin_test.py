@@ -100,7 +100,14 @@ class Others(weft.Case):
             self.assertEqual(conn.ask('/healthz', 'HEAD').status, 200)
             self.assertEqual(conn.ask('/metrics', 'POST').status, 405)
             self.assertEqual(conn.ask('/nothing').status, 404)
-            self.assertEqual(conn.ask('/').status, 404)
+
+    def test_contents(self):
+        """The page at / names every other page."""
+        lines = self.server.admin('/').body.decode().splitlines()
+        found = [line.split()[:2] for line in lines if line.startswith(('GET', 'POST'))]
+        self.assertEqual(len(found), 9)
+        for method, target in found:
+            self.assertNotIn(self.server.admin(target, method=method).status, (404, 405), target)
 
     def test_demo_routes_are_not_there(self):
         self.assertEqual(self.server.admin('/json').status, 404)

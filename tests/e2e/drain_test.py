@@ -24,7 +24,7 @@ class Drain(unittest.TestCase):
 
     def test_idle(self):
         """Idle connections are closed now, not at a time-out."""
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             server = self.start()
             conns = [server.conn() for _ in range(20)]
             for conn in conns[:10]:

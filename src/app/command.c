@@ -15,12 +15,6 @@ struct command {
     int (*run)(weft_app *app);
 };
 
-static int usage_error(const char *program_z, const char *word_z)
-{
-    fprintf(stderr, "weft: there is no command '%s'; see %s --help\n", word_z, program_z);
-    return WEFT_EXIT_CONFIG;
-}
-
 /* ---- from settings to a plan ---- */
 
 static bool make_plan(weft_app *app, struct weft_machine *machine, struct weft_plan *plan,
@@ -95,8 +89,11 @@ static int run_docs(weft_app *app)
 }
 
 static const struct command commands[] = {
-    {"serve", "serve until SIGTERM or SIGINT (a second one cuts what is left)", run_serve},
-    {"demo", "the same, with the demo routes", run_serve},
+    {"serve",
+     "serve until SIGTERM, SIGINT or SIGHUP (a second one cuts what is left);\n"
+     "             the weft program itself: the directories of --static and --root",
+     run_serve},
+    {"demo", "the same, with the demo routes: the weft program without a command", run_serve},
     {"plan",
      "print the worst case in memory, term by term; 2 when it does not fit\n"
      "             --learned: and a cap for each route, from memory.history_path",
@@ -112,6 +109,15 @@ static const struct command *find_command(const char *name_z)
         if (strcmp(commands[i].name_z, name_z) == 0)
             return &commands[i];
     return NULL;
+}
+
+static int usage_error(const char *program_z, const char *word_z)
+{
+    fprintf(stderr, "weft: there is no command '%s' (", word_z);
+    for (size_t i = 0; i < WEFT_COUNT_OF(commands); i++)
+        fprintf(stderr, "%s%s", i > 0 ? ", " : "", commands[i].name_z);
+    fprintf(stderr, "); see %s --help\n", program_z);
+    return WEFT_EXIT_CONFIG;
 }
 
 static void print_help(const char *program_z)

@@ -209,7 +209,7 @@ static const char *next_bool(struct flags *flags)
     return "on";
 }
 
-static void unknown_flag(struct flags *flags, weft_str name)
+static void unknown_flag(struct flags *flags, weft_str name, bool has_value)
 {
     char shown[WEFT_PARAM_SHOWN_BYTES];
     char near[WEFT_CONFIG_KEY_BYTES];
@@ -219,6 +219,9 @@ static void unknown_flag(struct flags *flags, weft_str name)
     else
         weft_config_error(flags->errors, "--%s: no such flag (--help lists them)",
                           weft_param_shown(name, shown));
+    /* What looks like its value is no second mistake. */
+    if (!has_value && flags->at + 1 < flags->argc && flags->argv[flags->at + 1][0] != '-')
+        flags->at++;
 }
 
 /* `--name`, `--name=value` or `--name value` of a setting. */
@@ -228,7 +231,7 @@ static void setting_flag(struct flags *flags, weft_str name, const char *value_z
     char range[128];
     const struct weft_param *param = weft_param_find(name, WEFT_PARAM_SPELL_FLAG);
     if (!param) {
-        unknown_flag(flags, name);
+        unknown_flag(flags, name, value_z != NULL);
         return;
     }
     (void)snprintf(where, sizeof(where), "--%.*s", (int)name.len, name.ptr);
@@ -330,8 +333,12 @@ static void rule(const struct weft_config *config, enum weft_param_id id, const 
     char shown[WEFT_PARAM_SHOWN_BYTES];
     const struct weft_param *param = &weft_params[id];
     weft_param_text(config, param, value, sizeof(value));
-    weft_config_error(errors, "%s: %s: %s %s",
-                      weft_config_source_text(config, id, source, sizeof(source)), param->key_z,
+    /* A file's line and a default do not name the setting; a flag and the environment do. */
+    bool unnamed = config->sources[id].origin == WEFT_CONFIG_FROM_FILE ||
+                   config->sources[id].origin == WEFT_CONFIG_FROM_DEFAULT;
+    weft_config_error(errors, "%s: %s%s%s %s",
+                      weft_config_source_text(config, id, source, sizeof(source)),
+                      unnamed ? param->key_z : "", unnamed ? ": " : "",
                       weft_param_shown(weft_str_z(value), shown), why_z);
 }
 

@@ -521,10 +521,10 @@ static weft_rc fill_elastic(struct weft_plan *plan, const struct weft_config *co
         const struct weft_plan_term *term = largest(plan);
         weft_config_error(errors,
                           "the memory plan does not fit: fixed terms %zu + arenas %zu > limit %zu "
-                          "(%s); the largest term is '%s' with %zu bytes (%s): make it smaller or "
-                          "raise memory.limit_bytes",
+                          "bytes (%s); the largest term is '%s' with %zu bytes (%s): make it "
+                          "smaller or raise memory.limit_bytes, to %zuK at least",
                           plan->fixed, need, plan->limit, plan->limit_source, term->name_z,
-                          term->bytes, term->formula);
+                          term->bytes, term->formula, (plan->fixed + need + 1023) / 1024);
         return WEFT_EBUDGET;
     }
     size_t left = (plan->limit - plan->fixed) / plan->workers;

@@ -471,6 +471,8 @@ static void flags(void **state)
 static void mistakes_in_flags(void **state)
 {
     (void)state;
+    assert_int_equal(LOAD_FLAGS("--prot", "1", "--xyzzyx", "--port", "2"), WEFT_ECONFIG);
+    assert_int_equal(errors.error_count, 2); /* "1" is the value of a flag that is told already */
     refused_flag("--port=70000", "--port: 70000 is out of range (1 to 65535 or auto)");
     refused_flag("--prot=1", "--prot: no such flag; did you mean --port?");
     refused_flag("--xyzzyx", "--xyzzyx: no such flag (--help lists them)");

@@ -1,16 +1,55 @@
 /* numa.c - see numa.h. */
 #include "mem/numa.h"
 #include "base/fmt.h"
+#include "base/log.h"
 #include "base/str.h"
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/mempolicy.h>
 #include <sched.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #define PATH_BYTES 256
 #define LIST_BYTES 256 /* "0-3,8-11" */
+
+/* ---- libnuma ---- */
+
+static const struct weft_numa_library *library;
+
+const struct weft_numa_library *weft_numa_use(const struct weft_numa_library *other)
+{
+    const struct weft_numa_library *before = library;
+    library = other;
+    return before;
+}
+
+weft_rc weft_numa_load(const char *file_z)
+{
+    static struct weft_numa_library loaded;
+    if (library != NULL)
+        return 0;
+    void *handle = dlopen(file_z, RTLD_NOW | RTLD_LOCAL);
+    if (handle == NULL)
+        return WEFT_ENOTSUP;
+    struct weft_numa_library found;
+    *(void **)&found.mbind = dlsym(handle, "mbind");
+    *(void **)&found.set_mempolicy = dlsym(handle, "set_mempolicy");
+    *(void **)&found.move_pages = dlsym(handle, "move_pages");
+    if (found.mbind == NULL || found.set_mempolicy == NULL || found.move_pages == NULL) {
+        dlclose(handle);
+        return WEFT_ENOTSUP;
+    }
+    loaded = found;
+    library = &loaded;
+    return 0;
+}
+
+static weft_rc system_open(const void *context)
+{
+    (void)context;
+    return weft_numa_load("libnuma.so.1");
+}
 
 /* ---- this machine ---- */
 
@@ -77,27 +116,27 @@ static uint32_t system_cpu_now(const void *context)
 
 static weft_rc system_bind(const void *context, void *at, size_t bytes, uint32_t node)
 {
-    (void)context;
     const unsigned long mask = 1ul << node;
-    long rc = syscall(SYS_mbind, at, bytes, MPOL_PREFERRED, &mask, MASK_BITS, MPOL_MF_MOVE);
+    WEFT_TRY(system_open(context));
+    long rc = library->mbind(at, bytes, MPOL_PREFERRED, &mask, MASK_BITS, MPOL_MF_MOVE);
     return rc == 0 ? 0 : (weft_rc)-errno;
 }
 
 static weft_rc system_prefer(const void *context, uint32_t node)
 {
-    (void)context;
     const unsigned long mask = 1ul << node;
-    long rc = syscall(SYS_set_mempolicy, MPOL_PREFERRED, &mask, MASK_BITS);
+    WEFT_TRY(system_open(context));
+    long rc = library->set_mempolicy(MPOL_PREFERRED, &mask, MASK_BITS);
     return rc == 0 ? 0 : (weft_rc)-errno;
 }
 
-/* move_pages(2) without a node to go to only tells. */
+/* Without a node to go to it only tells. */
 static weft_rc system_node_of_page(const void *context, const void *at, uint32_t *out_node)
 {
-    (void)context;
-    const void *page = (const void *)((uintptr_t)at & ~(uintptr_t)(WEFT_PAGE_BYTES - 1));
+    void *page = (void *)((uintptr_t)at & ~(uintptr_t)(WEFT_PAGE_BYTES - 1));
     int node = -1;
-    if (syscall(SYS_move_pages, 0, 1ul, &page, NULL, &node, 0) != 0)
+    WEFT_TRY(system_open(context));
+    if (library->move_pages(0, 1, &page, NULL, &node, 0) != 0)
         return (weft_rc)-errno;
     if (node < 0)
         return (weft_rc)node;
@@ -106,6 +145,7 @@ static weft_rc system_node_of_page(const void *context, const void *at, uint32_t
 }
 
 const struct weft_numa_ops weft_numa_system = {
+    .open = system_open,
     .node_count = system_node_count,
     .node_of_cpu = system_node_of_cpu,
     .cpu_now = system_cpu_now,
@@ -128,6 +168,12 @@ void weft_numa_init(struct weft_numa *numa, const struct weft_numa_ops *ops, con
                                .worker_count = worker_count};
     weft_assert(numa->node_count > 0);
     weft_assert(numa->node_count <= WEFT_NUMA_NODES_MAX);
+    if (!weft_numa_has_nodes(numa) || ops->open == NULL || ops->open(context) == 0)
+        return;
+    weft_log_warn("this machine has %u memory nodes, but libnuma.so.1 is not there (package "
+                  "libnuma1): memory is placed on none",
+                  numa->node_count);
+    numa->node_count = 1;
 }
 
 static uint32_t node_of_cpu(const struct weft_numa *numa, uint32_t cpu)

@@ -5,12 +5,15 @@
  * page is touched. The worker's thread prefers the same node for all else that it touches. A node
  * that is full is not insisted on: the page then comes from the next one, nobody is killed.
  *
- * By system calls and one folder of /sys, not by libnuma: its functions that bind return nothing
- * and print their errors, and it would be the only library that a plain server loads.
+ * By libnuma, as far as it says what became of a call: mbind(), set_mempolicy() and move_pages();
+ * its numa_*() that bind return nothing and print their errors. It is loaded where there is more
+ * than one node, so a plain server does without. Nodes and their CPUs are read from one folder of
+ * /sys, which a test may hand down.
  *
  * Lifetime: process.
  * Threads:  made at start; placing from any thread afterwards.
- * Memory:   sizeof(struct weft_numa); what is bound costs the kernel a policy per mapping.
+ * Memory:   sizeof(struct weft_numa), and libnuma where it is loaded; what is bound costs the
+ * kernel a policy per mapping.
  */
 #ifndef WEFT_MEM_NUMA_H
 #define WEFT_MEM_NUMA_H
@@ -20,8 +23,30 @@
 /** Nodes that are told apart; a machine with more is served as if its later ones had no memory. */
 #define WEFT_NUMA_NODES_MAX 64
 
+/** What is used of libnuma (numaif.h; the library is not needed to build). Each returns 0, or -1
+ * and errno. */
+struct weft_numa_library {
+    long (*mbind)(void *at, unsigned long bytes, int mode, const unsigned long *nodes,
+                  unsigned long node_bits, unsigned flags);
+    long (*set_mempolicy)(int mode, const unsigned long *nodes, unsigned long node_bits);
+    long (*move_pages)(int pid, unsigned long count, void **pages, const int *nodes, int *status,
+                       int flags);
+};
+
+/** Load it, once; kept. One thread, before the others start.
+ *  file_z   its name as the loader knows it
+ *  returns  0; WEFT_ENOTSUP: it is not there, or not complete */
+WEFT_CHECK weft_rc weft_numa_load(const char *file_z);
+
+/** Have weft_numa_system call these from now on, and return what it called before; NULL: nothing is
+ *  loaded. For tests. */
+const struct weft_numa_library *weft_numa_use(const struct weft_numa_library *library);
+
 /** The machine as far as placing goes; a test hands down one of its own. */
 struct weft_numa_ops {
+    /** There is more than one node: get ready to place. returns  0; else nothing is placed.
+     *  NULL: always ready */
+    weft_rc (*open)(const void *context);
     /** Highest node + 1, 1..WEFT_NUMA_NODES_MAX. */
     uint32_t (*node_count)(const void *context);
     /** The node that a CPU belongs to; 0 where nobody knows. */
@@ -52,7 +77,9 @@ struct weft_numa {
     _Atomic uint64_t refused;     /* mappings and threads that the kernel would not bind */
 };
 
-/** Look at the machine. ops, context and cpus are borrowed: they outlive *numa. */
+/** Look at the machine. ops, context and cpus are borrowed: they outlive *numa. Where placing
+ * cannot be had (libnuma is not there) a log line says so, and it is served as a machine of one
+ * node. */
 void weft_numa_init(struct weft_numa *numa, const struct weft_numa_ops *ops, const void *context,
                     const uint16_t *cpus, uint32_t cpu_count, uint32_t worker_count);
 

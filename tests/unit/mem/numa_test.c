@@ -1,7 +1,9 @@
 /* numa_test.c - nodes: what the machine says, what is bound, what a refusal changes (nothing). */
 #include "unit.h"
 #include "mem/numa.h"
+#include <dlfcn.h>
 #include <errno.h>
+#include <linux/mempolicy.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -122,7 +124,75 @@ static void memory_comes_from_where_the_caller_runs(void **state)
     weft_ledger_fini(&ledger);
 }
 
+static weft_rc not_there(const void *context)
+{
+    (void)context;
+    return WEFT_ENOTSUP;
+}
+
+/* Without the library nothing is placed, and that is said. */
+static void without_the_library_there_is_one_node(void **state)
+{
+    (void)state;
+    struct weft_numa numa;
+    struct weft_numa_ops ops = fake;
+    char page[1];
+    memset(&told, 0, sizeof(told));
+    ops.open = not_there;
+    weft_numa_init(&numa, &ops, NULL, cpus, 2, 2);
+    assert_false(weft_numa_has_nodes(&numa));
+    weft_numa_place(&numa, 1, page, 4096);
+    weft_numa_enter(&numa, 1);
+    assert_int_equal(told.calls, 0);
+    assert_int_equal(weft_numa_node_of_worker(&numa, 1), 0);
+    const struct weft_numa_library *before = weft_numa_use(NULL);
+    assert_int_equal(weft_numa_load("libnuma-is-not-there.so"), WEFT_ENOTSUP);
+    assert_int_equal(weft_numa_load("libc.so.6"), WEFT_ENOTSUP); /* no mbind in it */
+    (void)weft_numa_use(before);
+}
+
 /* ---- this machine ---- */
+
+static struct {
+    void *at;
+    unsigned long bytes, nodes, bits;
+    int mode;
+    unsigned flags;
+    uint32_t binds, prefers;
+} call;
+
+static long note_mbind(void *at, unsigned long bytes, int mode, const unsigned long *nodes,
+                       unsigned long bits, unsigned flags)
+{
+    call.binds++;
+    call.at = at;
+    call.bytes = bytes;
+    call.mode = mode;
+    call.nodes = nodes[0];
+    call.bits = bits;
+    call.flags = flags;
+    return 0;
+}
+
+static long note_set_mempolicy(int mode, const unsigned long *nodes, unsigned long bits)
+{
+    call.prefers++;
+    call.mode = mode;
+    call.nodes = nodes[0];
+    call.bits = bits;
+    return 0;
+}
+
+static long on_node_1(int pid, unsigned long count, void **pages, const int *nodes, int *status,
+                      int flags)
+{
+    (void)pid, (void)count, (void)pages, (void)flags;
+    assert_null(nodes); /* only asks */
+    *status = 1;
+    return 0;
+}
+
+static const struct weft_numa_library noting = {note_mbind, note_set_mempolicy, on_node_1};
 
 /* The node that the kernel names for a page, "N<node>=" in the mapping's line; -1: none. */
 static int node_in_numa_maps(const void *at, bool *out_preferred)
@@ -162,7 +232,7 @@ static void this_machine_tells_where_memory_is(void **state)
         assert_int_equal(mapped, 0);
     weft_rc rc = weft_numa_node_of(&numa, memory, &found);
     if (rc != (weft_rc)-ENOENT) { /* a container may forbid the question */
-        assert_true(rc == (weft_rc)-EPERM || rc == (weft_rc)-ENOSYS);
+        assert_true(rc == (weft_rc)-EPERM || rc == (weft_rc)-ENOSYS || rc == WEFT_ENOTSUP);
         skip();
     }
     memset(memory, 1, 1 << 20);
@@ -170,6 +240,31 @@ static void this_machine_tells_where_memory_is(void **state)
     assert_int_equal(found, mapped);
     weft_account_unmap(account, memory, 1 << 20);
     weft_ledger_fini(&ledger);
+}
+
+/* What weft_numa_system calls is libnuma's. */
+static void the_calls_are_libnumas(void **state)
+{
+    (void)state;
+    void *handle = dlopen("libnuma.so.1", RTLD_NOW | RTLD_LOCAL);
+    if (handle == NULL)
+        skip();
+    assert_int_equal(weft_numa_load("libnuma.so.1"), 0);
+    const struct weft_numa_library *library = weft_numa_use(NULL);
+    (void)weft_numa_use(library);
+    const struct {
+        const char *name_z;
+        void *is;
+    } calls[] = {{"mbind", *(void *const *)&library->mbind},
+                 {"set_mempolicy", *(void *const *)&library->set_mempolicy},
+                 {"move_pages", *(void *const *)&library->move_pages}};
+    for (size_t i = 0; i < WEFT_COUNT_OF(calls); i++) {
+        Dl_info info;
+        assert_ptr_equal(calls[i].is, dlsym(handle, calls[i].name_z));
+        assert_true(dladdr(calls[i].is, &info) != 0);
+        assert_non_null(strstr(info.dli_fname, "libnuma"));
+    }
+    dlclose(handle);
 }
 
 /* The real calls, on the only node that is there for sure. */
@@ -180,7 +275,7 @@ static void this_machine_binds(void **state)
     void *memory = weft_map(1 << 20);
     assert_non_null(memory);
     weft_rc rc = weft_numa_system.bind(NULL, memory, 1 << 20, 0);
-    if (rc == (weft_rc)-EPERM || rc == (weft_rc)-ENOSYS)
+    if (rc == (weft_rc)-EPERM || rc == (weft_rc)-ENOSYS || rc == WEFT_ENOTSUP)
         skip();
     assert_int_equal(rc, 0);
     assert_int_equal(weft_numa_system.bind(NULL, memory, 1 << 20, 63), -EINVAL); /* no such node */
@@ -218,6 +313,49 @@ static void drop_file(const char *root, const char *path)
     }
 }
 
+/* A machine of two nodes: each worker's memory goes to that of its core, and libnuma is told so.
+ * shows MC-13 */
+static void libnuma_is_given_the_workers_node(void **state)
+{
+    (void)state;
+    char root[] = "/tmp/weft-numa.XXXXXX";
+    static const char *const paths[] = {"devices/system/node/online",
+                                        "devices/system/node/node0/cpu0",
+                                        "devices/system/node/node1/cpu1"};
+    struct weft_numa numa;
+    uint32_t node = 9;
+    char page[1];
+    assert_non_null(mkdtemp(root));
+    make_file(root, paths[0], "0-1\n");
+    make_file(root, paths[1], "");
+    make_file(root, paths[2], "");
+    const struct weft_numa_library *before = weft_numa_use(&noting);
+    memset(&call, 0, sizeof(call));
+    weft_numa_init(&numa, &weft_numa_system, root, cpus, 2, 2);
+    assert_true(weft_numa_has_nodes(&numa));
+    for (uint32_t worker = 0; worker < 2; worker++) {
+        weft_numa_place(&numa, worker, page, 12288);
+        assert_int_equal(call.binds, worker + 1);
+        assert_ptr_equal(call.at, page);
+        assert_int_equal(call.bytes, 12288);
+        assert_int_equal(call.mode, MPOL_PREFERRED);
+        assert_int_equal(call.nodes, 1u << worker);
+        assert_int_equal(call.bits, WEFT_NUMA_NODES_MAX + 1);
+        assert_int_equal(call.flags, MPOL_MF_MOVE);
+        call.nodes = 0;
+        weft_numa_enter(&numa, worker);
+        assert_int_equal(call.prefers, worker + 1);
+        assert_int_equal(call.nodes, 1u << worker);
+    }
+    assert_int_equal(numa.bound_bytes, 2 * 12288);
+    assert_int_equal(weft_numa_node_of(&numa, page, &node), 0);
+    assert_int_equal(node, 1);
+    (void)weft_numa_use(before);
+    for (size_t i = 0; i < WEFT_COUNT_OF(paths); i++)
+        drop_file(root, paths[i]);
+    assert_int_not_equal(access(root, F_OK), 0);
+}
+
 static void a_tree_of_sys_is_read(void **state)
 {
     (void)state;
@@ -247,6 +385,9 @@ int main(void)
         cmocka_unit_test(a_refusal_is_counted_and_no_more),
         cmocka_unit_test(memory_comes_from_where_the_caller_runs),
         cmocka_unit_test(this_machine_tells_where_memory_is),
+        cmocka_unit_test(without_the_library_there_is_one_node),
+        cmocka_unit_test(the_calls_are_libnumas),
+        cmocka_unit_test(libnuma_is_given_the_workers_node),
         cmocka_unit_test(this_machine_binds),
         cmocka_unit_test(a_tree_of_sys_is_read),
     };

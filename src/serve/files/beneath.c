@@ -68,6 +68,8 @@ weft_rc weft_beneath_meaning(int error)
     case ENAMETOOLONG:
     case ENXIO: /* a socket, or a FIFO that nobody writes to */
     case ENODEV:
+    case EINVAL: /* some file systems have names that cannot be: "a*b", invalid UTF-8 */
+    case EILSEQ:
         return (weft_rc)-ENOENT;
     default:
         return (weft_rc)error;

@@ -35,7 +35,9 @@ class Heads(weft.Case):
                 self.assertEqual(conn.answer().status, status, (size + over, split))
 
     def test_default(self):
+        before = self.server.metrics()
         self.check(8192)
+        self.counted('heads_carried_total', before, 4)
         self.assertEqual({found['unit'] for found in owner(self.server.memory(), 'buffers')}, {8192})
 
     def test_target(self):
@@ -240,15 +242,18 @@ class Active(weft.Case):
         for conn in conns:
             conn.send(b'GET / HTTP/1.1\r\n')
         self.assertTrue(weft.wait_until(lambda: self.server.metrics()['active'] == 8, 1))
+        before = self.server.metrics()
         conn = self.conn()
         conn.send(weft.HELLO)
         self.assertEqual(conn.answer().status, 503)
+        self.counted('connections_refused_total', before)
         statuses = []
         for conn in conns:
             conn.send(b'Host: x\r\n\r\n')
             statuses.append(conn.answer().status)
         self.assertGreaterEqual(statuses.count(200), 7)
         self.assertTrue(set(statuses) <= {200, 503})
+        self.counted('shed_no_active_total', before, statuses.count(503))
         self.assertEqual(self.get('/').status, 200)
 
 
@@ -258,6 +263,7 @@ class Buffers(weft.Case):
     def test_few(self):
         """More requests wait than there are buffers to keep their heads in: 503 for those, and the
         others are served while they wait."""
+        before = self.server.metrics()
         conns = [self.conn() for _ in range(40)]
         for conn in conns:
             conn.send(weft.request('/stream?n=2000&pause=700'))
@@ -269,6 +275,7 @@ class Buffers(weft.Case):
         self.assertEqual(found[200] + found[503], 40)
         self.assertGreater(found[200], 3, found)
         self.assertGreater(found[503], 3, found)
+        self.counted('shed_no_buffer_total', before, found[503])
         self.assertEqual(self.get('/').status, 200)
 
     def test_a_flood_of_small_requests(self):

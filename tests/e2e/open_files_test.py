@@ -49,6 +49,7 @@ class OpenFiles(Rooted):
     flags = ('--files-valid-ms', '200')
 
     def test_every_change_is_seen_by_the_next_request(self):
+        before = self.server.metrics()['files_changed_total']
         conn = self.conn()
         for size in (HOT, COLD):
             with self.subTest(size):
@@ -71,6 +72,7 @@ class OpenFiles(Rooted):
                 self.expect(conn, 'b', third[:1000] + first)
                 os.remove(self.path('b'))
                 self.gone(conn, 'b')
+        self.assertGreater(self.server.metrics()['files_changed_total'], before)
 
     def test_changes_that_nobody_tells_are_seen_soon(self):
         conn = self.conn()

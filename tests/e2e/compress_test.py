@@ -161,6 +161,7 @@ class Compressed(weft.Case):
             answer = self.get('/file/small.txt', headers=[('Accept-Encoding', 'gzip'), ('If-None-Match', ours)])
             self.assertEqual((answer.status, answer.get('ETag'), answer.get('Vary')), (304, ours, 'Accept-Encoding'))
         answer = self.get('/file/small.txt', headers=[('Accept-Encoding', 'gzip'), ('Range', 'bytes=5-9')])
+        self.assertEqual(answer.get('Vary'), 'Accept-Encoding')
         self.assertEqual((answer.status, answer.get('Content-Encoding')), (206, None))
         self.assertEqual(answer.body, self.files['small.txt'][5:10])
         answer = self.get('/file/small.txt', headers=[('Accept-Encoding', 'gzip'), ('Range', 'bytes=5-9'),

@@ -197,6 +197,15 @@ static bool may_be_coded(const weft_req *rq, uint64_t size, uint64_t size_min)
            !any_field_has(rq, WEFT_S("cache-control"), WEFT_S("no-transform"));
 }
 
+/* A part is of the plain bytes, and says what the whole would: it varies (RFC 9110 15.3.7). The
+ * type of several parts is not that of the whole. */
+static void part_varies(weft_req *rq)
+{
+    bool several = begins(rq->type, WEFT_S("multipart/byteranges"));
+    if (!rq->uncoded && (several || weft_compress_type(rq->type)))
+        weft_ignore(set_vary(rq)); /* a cache may be told less than it could */
+}
+
 /* Is the client to be told that nothing fits it? Only of what it came for. */
 static bool may_be_refused(const weft_req *rq, uint64_t size)
 {
@@ -236,6 +245,8 @@ static struct choice choose(weft_req *rq, uint64_t size)
     struct choice choice = {.coding = WEFT_CODING_IDENTITY};
     if (field_of(rq, WEFT_S("content-encoding")) != NULL)
         return choice; /* its handler has chosen, and knows what it is worth */
+    if (rq->status == 206)
+        part_varies(rq);
     struct weft_codings codings;
     weft_codings_of(&codings, rq);
     const struct weft_compress_options *options = &weft_compress_of(rq)->options;

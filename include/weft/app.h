@@ -39,13 +39,15 @@ typedef struct weft_route_opts {
     (&(const weft_route_opts){.size = sizeof(weft_route_opts), __VA_ARGS__})
 
 /** A new application.
- *  returns  NULL when out of memory; weft_main() takes that for an answer, other calls do not */
+ *  returns  NULL when out of memory. Every call takes that for an application: those that set up do
+ *           nothing, and weft_main() and weft_run() say so and return 1 */
 weft_app *weft_app_new(void);
 /** Its routes and what weft_app_dup() copied go with it. NULL is good. weft_main() calls it
  *  itself. */
 void weft_app_free(weft_app *app);
 
-/** The first mistake made while setting up, zero-terminated, until weft_app_free(); NULL: none. */
+/** The first mistake made while setting up, zero-terminated, until weft_app_free(); NULL: none. No
+ *  application at all is one. */
 const char *weft_app_error(const weft_app *app);
 
 /** Routes: "/users/{id:u64}", "/file/{path:^.*$}", "/x/:name", "/a/" and "*" at the end

@@ -41,7 +41,7 @@ const char *weft_app_keep_z(weft_app *app, const char *text_z)
 
 weft_str weft_app_dup(weft_app *app, weft_str text)
 {
-    char *copy = keep(app, text.len);
+    char *copy = app == NULL ? NULL : keep(app, text.len);
     if (copy == NULL)
         return (weft_str){0};
     if (text.len > 0)
@@ -79,6 +79,8 @@ void weft_app_free(weft_app *app)
 
 const char *weft_app_error(const weft_app *app)
 {
+    if (app == NULL)
+        return "out of memory";
     return app->error[0] == 0 ? NULL : app->error;
 }
 
@@ -146,6 +148,8 @@ struct weft_route *weft_app_add_route(weft_app *app, const char *method_z, weft_
 void weft_route(weft_app *app, const char *method_z, const char *pattern_z, weft_handler_fn handler,
                 const weft_route_opts *opts)
 {
+    if (app == NULL)
+        return;
     (void)add_route(app, &app->chain, method_z, weft_str_z(weft_app_keep_z(app, pattern_z)),
                     handler, opts);
 }
@@ -186,21 +190,29 @@ static void use(weft_app *app, struct weft_chain *chain, weft_handler_fn before,
 
 void weft_use(weft_app *app, weft_handler_fn before, weft_after_fn after)
 {
+    if (app == NULL)
+        return;
     use(app, &app->chain, before, after);
 }
 
 void weft_use_request_id(weft_app *app)
 {
+    if (app == NULL)
+        return;
     use(app, &app->chain, weft_request_id_before, NULL);
 }
 
 void weft_use_recover(weft_app *app)
 {
+    if (app == NULL)
+        return;
     use(app, &app->chain, NULL, weft_recover_json_after);
 }
 
 weft_group *weft_app_group(weft_app *app, const char *prefix_z)
 {
+    if (app == NULL)
+        return NULL;
     if (app->group_count == WEFT_APP_GROUPS_MAX) {
         weft_app_mistake(app, "more than %d route groups, at %s", WEFT_APP_GROUPS_MAX, prefix_z);
         return &app->groups[WEFT_APP_GROUPS_MAX - 1];
@@ -214,12 +226,15 @@ weft_group *weft_app_group(weft_app *app, const char *prefix_z)
 
 void weft_group_use(weft_group *group, weft_handler_fn before, weft_after_fn after)
 {
-    use(group->app, &group->chain, before, after);
+    if (group != NULL)
+        use(group->app, &group->chain, before, after);
 }
 
 void weft_group_route(weft_group *group, const char *method_z, const char *pattern_z,
                       weft_handler_fn handler, const weft_route_opts *opts)
 {
+    if (group == NULL)
+        return;
     weft_app *app = group->app;
     size_t len = group->prefix.len + strlen(pattern_z);
     char *pattern = keep(app, len);
@@ -252,6 +267,8 @@ static const char *wrong_with(const weft_app *app, const weft_objects *objects)
 
 void weft_app_add_objects(weft_app *app, weft_objects *objects)
 {
+    if (app == NULL)
+        return;
     const char *wrong_z = wrong_with(app, objects);
     if (wrong_z != NULL)
         weft_app_mistake(app, "the pool of objects '%s' %s", objects->name_z, wrong_z);
@@ -273,6 +290,8 @@ static const char *wrong_with_channel(const weft_app *app, const weft_channel *c
 
 void weft_app_channel(weft_app *app, weft_channel *channel)
 {
+    if (app == NULL)
+        return;
     const char *wrong_z = wrong_with_channel(app, channel);
     if (wrong_z != NULL)
         weft_app_mistake(app, "the channel '%s' %s", channel->name_z, wrong_z);
@@ -294,6 +313,8 @@ static const char *wrong_with_cache(const weft_app *app, const weft_cache *cache
 
 void weft_app_add_cache(weft_app *app, weft_cache *cache)
 {
+    if (app == NULL)
+        return;
     const char *wrong_z = wrong_with_cache(app, cache);
     if (wrong_z != NULL)
         weft_app_mistake(app, "the cache '%s' %s", cache->name_z, wrong_z);
@@ -359,6 +380,8 @@ void weft_app_apply_config(weft_app *app)
 
 void weft_app_set(weft_app *app, const char *name_z, const char *value_z)
 {
+    if (app == NULL)
+        return;
     if (weft_param_find(weft_str_z(name_z), WEFT_PARAM_SPELL_KEY) == NULL) {
         weft_app_mistake(app, "weft_app_set: there is no setting '%s'", name_z);
         return;
@@ -385,5 +408,6 @@ void weft_app_port(weft_app *app, uint16_t port)
 
 void weft_app_user(weft_app *app, void *user)
 {
-    app->user = user;
+    if (app != NULL)
+        app->user = user;
 }

@@ -197,10 +197,6 @@ static int command_line(weft_app *app, int argc, char **argv, bool may_exec)
 
 int weft_main(weft_app *app, int argc, char **argv)
 {
-    if (app == NULL) {
-        fprintf(stderr, "weft: out of memory\n");
-        return WEFT_EXIT_FAILED;
-    }
     int status = WEFT_EXIT_FAILED;
     (void)weft_preload_settle(); /* whether we were executed again is asked when it matters */
     if (weft_app_error(app) != NULL)
@@ -223,7 +219,7 @@ int weft_run(weft_app *app)
 
 void weft_app_stop(weft_app *app)
 {
-    struct weft_server *server = atomic_load(&app->server);
+    struct weft_server *server = app == NULL ? NULL : atomic_load(&app->server);
     if (server != NULL)
         weft_server_stop(server);
 }

@@ -92,6 +92,8 @@ void weft_static(weft_app *app, const char *url_z, const char *directory_z,
                  const weft_static_opts *opts)
 {
     static const weft_static_opts none = {.size = sizeof(none)};
+    if (app == NULL)
+        return;
     opts = opts == NULL ? &none : opts;
     if (opts->size != sizeof(*opts)) {
         weft_app_mistake(app, "mount %s: options of another version of weft (use WEFT_STATIC_OPTS)",

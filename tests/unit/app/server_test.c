@@ -132,9 +132,49 @@ static void mistakes_with_memory_are_told(void **state)
     mistake_of(heap_beyond_memory, "route /: .heap");
 }
 
+static weft_rc never(weft_req *rq)
+{
+    return weft_text(rq, 500, WEFT_S("never"));
+}
+
+/* weft_app_new() had no memory: a program that does not look is told so by weft_main(). */
+static void without_an_application_nothing_happens(void **state)
+{
+    (void)state;
+    char *argv[] = {(char[]){"program"}, NULL};
+    weft_get(NULL, "/", never);
+    weft_post(NULL, "/", never);
+    weft_put(NULL, "/", never);
+    weft_delete(NULL, "/", never);
+    weft_patch(NULL, "/", never);
+    weft_route(NULL, "GET", "/x", never, NULL);
+    weft_use(NULL, never, NULL);
+    weft_use_request_id(NULL);
+    weft_use_recover(NULL);
+    weft_group *group = weft_app_group(NULL, "/api");
+    assert_null(group);
+    weft_group_use(group, never, NULL);
+    weft_group_route(group, "GET", "/y", never, NULL);
+    weft_app_set(NULL, "port", "auto");
+    weft_app_host(NULL, "::1");
+    weft_app_port(NULL, 0);
+    weft_app_user(NULL, &argv);
+    weft_app_add_objects(NULL, NULL);
+    weft_app_add_cache(NULL, NULL);
+    weft_app_channel(NULL, NULL);
+    weft_static(NULL, "/files/", ".", NULL);
+    assert_null(weft_app_dup(NULL, WEFT_S("text")).ptr);
+    weft_app_stop(NULL);
+    assert_string_equal(weft_app_error(NULL), "out of memory");
+    assert_int_equal(weft_run(NULL), 1);
+    assert_int_equal(weft_main(NULL, 1, argv), 1);
+    weft_app_free(NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(without_an_application_nothing_happens),
         cmocka_unit_test(stopping_more_than_once_is_stopping),
         cmocka_unit_test(the_admin_loop_is_always_in_the_plan),
         cmocka_unit_test(mistakes_with_memory_are_told),

@@ -85,6 +85,32 @@ void weft_account_release(struct weft_account *account, size_t bytes)
     atomic_fetch_sub(&account->reserved, bytes);
 }
 
+void weft_account_tell(struct weft_account *account, const void *base, size_t bytes)
+{
+    for (size_t i = 0; i < WEFT_ACCOUNT_RANGES; i++) {
+        struct weft_account_range *range = &account->ranges[i];
+        if (atomic_load_explicit(&range->bytes, memory_order_relaxed) == 0) {
+            atomic_store_explicit(&range->base, (uintptr_t)base, memory_order_relaxed);
+            atomic_store_explicit(&range->bytes, bytes, memory_order_release);
+            return;
+        }
+    }
+    atomic_fetch_add(&account->more_ranges, 1);
+}
+
+void weft_account_untell(struct weft_account *account, const void *base)
+{
+    for (size_t i = 0; i < WEFT_ACCOUNT_RANGES; i++) {
+        struct weft_account_range *range = &account->ranges[i];
+        if (atomic_load_explicit(&range->bytes, memory_order_relaxed) > 0 &&
+            atomic_load_explicit(&range->base, memory_order_relaxed) == (uintptr_t)base) {
+            atomic_store_explicit(&range->bytes, 0, memory_order_relaxed);
+            return;
+        }
+    }
+    atomic_fetch_sub(&account->more_ranges, 1);
+}
+
 void weft_account_place(const struct weft_account *account, void *memory, size_t bytes)
 {
     if (account->ledger->numa != NULL)
@@ -100,6 +126,7 @@ weft_rc weft_account_map(struct weft_account *account, size_t bytes, void **out)
         return WEFT_ENOMEM;
     }
     weft_account_place(account, memory, bytes);
+    weft_account_tell(account, memory, bytes);
     *out = memory;
     return 0;
 }
@@ -108,6 +135,7 @@ void weft_account_unmap(struct weft_account *account, void *memory, size_t bytes
 {
     if (memory == NULL)
         return;
+    weft_account_untell(account, memory);
     munmap(memory, bytes);
     weft_account_release(account, bytes);
 }

@@ -16,6 +16,15 @@
 /* One worker opens about 12 accounts; 256 workers fit. */
 #define WEFT_ACCOUNTS_MAX 4096
 
+#define WEFT_ACCOUNT_RANGES 2
+
+/* A mapping whose pages are an account's. Written at start and end, read by whoever counts pages.
+ */
+struct weft_account_range {
+    _Atomic uintptr_t base;
+    _Atomic size_t bytes; /* 0: none */
+};
+
 struct weft_account {
     const char *name_z; /* borrowed: static */
     uint32_t worker;    /* index; WEFT_ACCOUNT_PROCESS when shared by all */
@@ -31,6 +40,8 @@ struct weft_account {
     const struct weft_pool
         *pool;                  /* borrowed: its figures are read off it; NULL: no pool's account */
     struct weft_ledger *ledger; /* borrowed: outlives the account */
+    struct weft_account_range ranges[WEFT_ACCOUNT_RANGES];
+    _Atomic uint32_t more_ranges; /* that found no place: what is booked stands for its pages */
 };
 
 #define WEFT_ACCOUNT_PROCESS UINT32_MAX
@@ -66,6 +77,11 @@ void weft_account_release(struct weft_account *account, size_t bytes);
 /** Zeroed memory that costs nothing until touched; NULL when the kernel says no. munmap() undoes.
  */
 void *weft_map(size_t bytes);
+
+/** Where an account's pages lie, until weft_account_untell(): /memory counts them there.
+ *  weft_account_map() and pools do so by themselves. */
+void weft_account_tell(struct weft_account *account, const void *base, size_t bytes);
+void weft_account_untell(struct weft_account *account, const void *base);
 
 /** For who maps memory himself on an account's behalf, before it is touched: it is bound to the
  * node of the account's worker, where there is more than one. */

@@ -179,6 +179,8 @@ void weft_pmem_close(struct weft_pmem *store)
         weft_account_commit(store->account, -(ptrdiff_t)bytes);
         weft_account_unmap(store->account, store->slots, bytes);
     }
+    if (store->map.base != NULL)
+        weft_account_untell(store->account, store->map.base);
     weft_pmem_map_close(&store->map);
     *store = (struct weft_pmem){0};
 }
@@ -241,6 +243,7 @@ weft_rc weft_pmem_open(struct weft_pmem *store, struct weft_account *account,
         weft_pmem_map_close(&map);
         return rc;
     }
+    weft_account_tell(account, map.base, map.bytes);
     store->map = map;
     store->ops_context = &store->map; /* the map has moved */
     return 0;

@@ -83,6 +83,7 @@ weft_rc weft_pool_init(struct weft_pool *pool, struct weft_account *account, siz
         return rc;
     }
     pool->reserved = bytes;
+    weft_account_tell(account, pool->slots, bytes);
     weft_assert(account->pool == NULL);
     account->pool = pool;
     return 0;
@@ -201,6 +202,8 @@ void weft_pool_fini(struct weft_pool *pool)
     leave_account(pool);
     size_t beside = beside_bytes(pool, weft_lifo_fresh(&pool->free));
     weft_account_commit(pool->account, -(ptrdiff_t)(pool->committed + beside));
+    if (pool->reserved > 0)
+        weft_account_untell(pool->account, pool->slots);
     munmap(pool->slots, weft_pool_bytes(pool->slot_bytes, pool->free.limit));
     weft_account_release(pool->account, pool->reserved);
     *pool = (struct weft_pool){0};

@@ -105,6 +105,19 @@ static void count_range(void *arg, const struct weft_account *account, const voi
     *held += weft_pagemap_present(counting->map, base, bytes);
 }
 
+/* What no loop told of, where it told by itself. */
+static void count_told(struct counting *counting, const struct weft_account *account)
+{
+    if (atomic_load(&account->more_ranges) > 0)
+        return;
+    for (size_t i = 0; i < WEFT_ACCOUNT_RANGES; i++) {
+        size_t bytes = atomic_load_explicit(&account->ranges[i].bytes, memory_order_acquire);
+        uintptr_t base = atomic_load_explicit(&account->ranges[i].base, memory_order_relaxed);
+        if (bytes > 0)
+            count_range(counting, account, (const void *)base, bytes);
+    }
+}
+
 static void read_ledger(struct weft_reality *reality, const struct weft_pagemap *map,
                         const struct weft_ledger *ledger, const struct weft_loop *const *loops,
                         size_t loop_count)
@@ -116,6 +129,8 @@ static void read_ledger(struct weft_reality *reality, const struct weft_pagemap 
         if (loops[i] != NULL)
             weft_loop_ranges(loops[i], count_range, &counting);
     for (size_t i = 0; i < ledger->account_count; i++) {
+        if (reality->held[i] == NOT_COUNTED)
+            count_told(&counting, &ledger->accounts[i]);
         size_t committed = atomic_load(&ledger->accounts[i].committed);
         if (reality->held[i] == ELSEWHERE)
             reality->held[i] = committed = 0;

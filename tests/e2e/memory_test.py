@@ -4,6 +4,7 @@ import json
 import os
 import random
 import re
+import tempfile
 import unittest
 
 import weft
@@ -71,6 +72,33 @@ class Explained(unittest.TestCase):
                     conn.reset()
                 self.assertTrue(one.all_closed())
                 self.check(one, via + ', after')
+
+    def test_what_bodies_hold(self):
+        """Coders at work, a cache and the file behind it, a pool: counted where they lie."""
+        with tempfile.TemporaryDirectory(prefix='weft-memory.') as folder, \
+                weft.Server('--workers', '2', '--memory-limit', '300M', '--compress-codings', 'zstd, br, gzip',
+                            '--cache-pmem-path', folder, '--cache-pmem-bytes', '8M') as one:
+            before = one.memory()['explained']['residual']
+            conns = [one.conn() for _ in range(8)]
+            for conn in conns:
+                conn.send(weft.request('/stream?n=1000000000&pause=100000',
+                                       headers=[('Accept-Encoding', 'br')]))
+                conn.until(b'\r\n\r\n')
+            with one.conn() as conn:
+                for i in range(300):
+                    conn.ask('/cache/%d?pad=16000' % i)
+                for _ in range(3):
+                    conn.ask('/shop/products')
+            memory = self.check(one, 'bodies')
+            self.assertLess(abs(memory['explained']['residual'] - before), MB / 4)
+            held = {}
+            for owner in memory['owners']:
+                held[owner['owner']] = held.get(owner['owner'], 0) + owner['resident']
+            self.assertGreater(held['cache files'], MB)
+            self.assertGreater(held['compress'], MB)
+            for conn in conns:
+                conn.reset()
+            self.assertTrue(one.all_closed())
 
     def test_what_is_mapped_unseen_is_the_residual(self):
         with server() as one:

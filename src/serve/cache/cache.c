@@ -166,6 +166,7 @@ static void close_part(struct weft_cache_part *part)
     weft_assert(part->flights.end == 0);
     if (part->memory != NULL) {
         weft_cache_store_fini(&part->store);
+        weft_account_untell(part->account, part->memory);
         munmap(part->memory, part->memory_bytes);
     }
     weft_account_release(part->account, part->memory_bytes);
@@ -195,6 +196,7 @@ bool weft_cache_part_make(struct weft_cache_part *part)
     if (memory == NULL)
         return false; /* nothing is kept: the next insertion tries again */
     weft_account_place(part->account, memory, part->memory_bytes);
+    weft_account_tell(part->account, memory, part->memory_bytes);
     weft_cache_store_init(&part->store, part->account, memory, &part->limits);
     part->memory = memory;
     return true;

@@ -5,7 +5,9 @@ A server whose handler takes as much as a request may (tests/programs/stress.c):
 of its arena, an answer that nobody reads. As many of those as requests.max allows, some with heads of
 8,000 bytes, which keep their receive buffer, the others with heads in two pieces, which keep a block;
 idle connections up to connections.max; functions on the offload threads; the admin listener asked by
-many. What is resident of each owner is its own figure (/memory counts pages, pagemap), of the process
+many; before all that a pool of objects, a cache, a channel and the copies of files are filled, coders set
+to streams that nobody reads, and as many listeners attached as may be. (Coders by zstd: brotli's need
+depends on its input, so its bound is 1.5 times what ordinary text takes.) What is resident of each owner is its own figure (/memory counts pages, pagemap), of the process
 the rest, of the kernel what a control group is charged for it (sockets included, bytes queued in them
 apart: those are bounded by tcp_wmem, not by the plan).
 
@@ -16,11 +18,16 @@ peak: VmHWM against the plan without the kernel's term, and both with it where a
 usage: stress.py [--weft build/weft]
 """
 import argparse
+import contextlib
+import itertools
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
+import tempfile
+import threading
 import time
 
 import lib
@@ -31,18 +38,24 @@ import cgroups  # noqa: E402
 
 REACHED_MIN, PLAN_MAX = 0.70, 1.5
 SMALL = 0.01  # of the plan: what is smaller, or short of two pages, is not judged
-SPARE = {"admin": "room for hundreds of routes", "routes": "counted with the process"}
+SPARE = {"admin": "room for hundreds of routes", "routes": "counted with the process",
+         "media types": "counted with the process"}
 REQUESTS, WHOLE, CONNECTIONS = 256, 128, 2000  # per worker
 PIECES_MS = 2000  # between the pieces: the server has read the first by then
 FILL_S = 9
 OFFLOAD = 2
+FILES, FILE_BYTES = 256, 16 << 10  # as many as stay open; their copies fill files.hot_bytes
+VALUES, EVENTS, THINGS = 600, 300, 64  # of a cache for 512, a ring for 256, a pool for 64
+SUBSCRIBERS, CODERS = 500, 4  # per worker
+LIBRARIES = re.compile(r"/lib(z|zstd|brotli\w+)\.so")
 
 
 def flags_of(workers):
     return ["--workers", str(workers), "--memory-limit", "256M", "--connections-max",
             str(workers * CONNECTIONS), "--requests-max", str(REQUESTS), "--tasks-max", str(REQUESTS),
             "--buffers-count", "32", "--buffers-spare", str(WHOLE + 8), "--log-access", "text",
-            "--offload-threads", str(OFFLOAD), "--timeouts-write-ms", "60s"]
+            "--offload-threads", str(OFFLOAD), "--timeouts-write-ms", "60s", "--compress-codings",
+            "zstd, gzip", "--compress-coders", str(CODERS), "--subscribers-max", str(SUBSCRIBERS)]
 
 
 def plan_of(program, engine, flags):
@@ -61,12 +74,71 @@ def start(program, engine, flags, group):
     return server
 
 
+class Bodies:
+    """What is filled once and stays, and the clients that it takes; files are asked for all the time, else
+    they would be closed."""
+
+    def __init__(self, port, workers):
+        self.port, self.held = port, []
+        self.readers = 1 if workers == 1 else 8  # each worker is asked
+        for path in (*(f"/cache/{i}" for i in range(VALUES)), *["/publish"] * EVENTS, *["/take"] * THINGS):
+            lib.fetch(self.port, path)
+        for _ in range(CODERS * workers * workers):
+            self.hold("/coded", "Accept-Encoding: zstd\r\n")
+        for _ in range(int(SUBSCRIBERS * workers * (1 if workers == 1 else 1.3))):
+            self.hold("/events")
+            if not self.held[-1].recv(64).startswith(b"HTTP/1.1 200"):
+                self.held.pop().close()  # that worker has as many as may be
+        self.over = threading.Event()
+        self.reader = threading.Thread(target=self.ask_for_files)
+        self.reader.start()
+
+    def ask_for_files(self):
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(contextlib.suppress(OSError))  # the server is stopped before we are
+            conns = [stack.enter_context(socket.create_connection(("127.0.0.1", self.port)))
+                     for _ in range(self.readers)]
+            for turn in itertools.cycle(range(FILES)):
+                if self.over.is_set():
+                    return
+                for conn in conns:
+                    conn.sendall(f"GET /static/{turn} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+                    left = FILE_BYTES
+                    while left > 0 and (got := len(conn.recv(65536))) > 0:
+                        left -= got
+
+    def hold(self, path, fields=""):
+        conn = socket.socket()
+        conn.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        conn.connect(("127.0.0.1", self.port))
+        conn.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\n{fields}\r\n".encode())
+        self.held.append(conn)
+
+    def close(self):
+        self.over.set()
+        self.reader.join()
+        for conn in self.held:
+            conn.close()
+
+
+def libraries(pid):
+    """Resident bytes of the coders' libraries: a part of the coders' term."""
+    found, ours = 0, False
+    with open(f"/proc/{pid}/smaps", encoding="ascii") as lines:
+        for line in lines:
+            if re.match(r"[0-9a-f]+-", line):
+                ours = LIBRARIES.search(line) is not None
+            elif ours and line.startswith("Rss:"):
+                found += int(line.split()[1]) * 1024
+    return found
+
+
 def fill(server, workers):
     """The clients, in an order in which each gets its place."""
     more = 1.0 if workers == 1 else 1.3  # each worker is to be full, though chance deals them out
     heavy = int(REQUESTS * workers * more)
     mixes = [limit64.Mix(server.port, 600, [
-        f"req:{CONNECTIONS * workers - heavy - 20}:-1:/:idle"]),
+        f"req:{(CONNECTIONS - SUBSCRIBERS) * workers - CODERS * workers * workers - heavy - 40}:-1:/:idle"]),
              limit64.Mix(server.port, 600, ["req:4:20:/threads:threads", "req:1:50:/none:missing"]),
              limit64.Mix(server.admin_port, 600, [
                  "req:50:-1:/readyz:idle", "req:8:5:/memory/top:top", "req:4:5:/metrics:metrics"])]
@@ -85,7 +157,9 @@ def look(server, most, group):
     for owner in memory["owners"]:
         name = "admin" if owner["worker"] == "admin" else owner["owner"]
         now[name] = now.get(name, 0) + owner["resident"]
-    now["process"] = explained["image"] + explained["heap"] + max(0, explained["residual"])
+    loaded = libraries(server.pid)
+    now["compress"] += loaded
+    now["process"] = explained["image"] + explained["heap"] + max(0, explained["residual"]) - loaded
     now["threads"] = explained["thread_stacks"]
     if group:
         now["kernel"] = group.kernel()
@@ -94,7 +168,11 @@ def look(server, most, group):
 
 
 def stress(program, engine, workers=1):
-    flags = flags_of(workers)
+    folder = tempfile.TemporaryDirectory(prefix="weft-stress.")
+    for i in range(FILES):
+        with open(os.path.join(folder.name, str(i)), "wb") as out:
+            out.write(os.urandom(FILE_BYTES))
+    flags = [*flags_of(workers), "--root", folder.name]
     terms = plan_of(program, engine, flags)
     total, _ = terms.pop("total"), terms.pop("limit")
     try:
@@ -102,10 +180,11 @@ def stress(program, engine, workers=1):
     except cgroups.Unavailable as why:
         print(f"stress: no control group can be made here ({why}): the kernel's term is not looked at")
         group = None
-    most, mixes = {}, []
+    most, mixes, bodies = {}, [], None
     try:
         with start(program, engine, flags, group) as server:
             server.wait_ready()
+            bodies = Bodies(server.port, workers)
             mixes = fill(server, workers)
             end = time.monotonic() + FILL_S
             while time.monotonic() < end:
@@ -117,8 +196,11 @@ def stress(program, engine, workers=1):
     finally:
         for mix in mixes:
             mix.end()
+        if bodies:
+            bodies.close()
         if group:
             group.remove()
+        folder.cleanup()
     ours = total - terms["kernel"]
     return {"engine": engine, "workers": workers, "terms": terms, "reached": most, "plan": total,
             "peak": peak, "kernel": most.get("kernel"), "ratio": ours / peak,

@@ -19,7 +19,10 @@
 #define CODER_LIBRARIES_BYTES ((size_t)1280 << 10)
 /* What a control group is charged for rings, threads and page tables: 130 KB, and 216 KB per
  * worker. */
-#define KERNEL_LOOP_BYTES  ((size_t)256 << 10)
+#define KERNEL_LOOP_BYTES ((size_t)256 << 10)
+/* For a file that is open: inode, directory entry, the descriptor's file, and the ear for changes.
+ */
+#define KERNEL_FILE_BYTES  ((size_t)2 << 10)
 #define THREAD_STACK_BYTES ((size_t)64 << 10) /* touched of a worker's own stack, at most */
 #define FD_RESERVE         300                /* descriptors for everything but connections */
 #define FD_RESERVE_MIN     48 /* where a quarter of them is less than the process has open itself */
@@ -112,12 +115,18 @@ static void add_caches_terms(struct weft_plan *plan, const struct weft_config *c
 /* What the kernel itself holds for us, apart from what is queued in sockets. */
 static void add_kernel_term(struct weft_plan *plan)
 {
-    size_t loops = (size_t)plan->workers + 1;
-    struct weft_plan_term *term = add_term(
-        plan, "kernel", plan->connections_max * WEFT_KERNEL_CONN_BYTES + loops * KERNEL_LOOP_BYTES);
-    snprintf(term->formula, sizeof(term->formula),
-             "%u connections x %zu + %zu loops x %zu, the kernel's own", plan->connections_max,
-             WEFT_KERNEL_CONN_BYTES, loops, KERNEL_LOOP_BYTES);
+    size_t loops = (size_t)plan->workers + 1, files = (size_t)plan->workers * plan->files.entries;
+    struct weft_plan_term *term =
+        add_term(plan, "kernel",
+                 plan->connections_max * WEFT_KERNEL_CONN_BYTES + loops * KERNEL_LOOP_BYTES +
+                     files * KERNEL_FILE_BYTES);
+    int len =
+        snprintf(term->formula, sizeof(term->formula), "%u connections x %zu + %zu loops x %zu",
+                 plan->connections_max, WEFT_KERNEL_CONN_BYTES, loops, KERNEL_LOOP_BYTES);
+    if (files > 0)
+        len += snprintf(term->formula + len, sizeof(term->formula) - (size_t)len,
+                        " + %zu files x %zu", files, KERNEL_FILE_BYTES);
+    snprintf(term->formula + len, sizeof(term->formula) - (size_t)len, ", the kernel's own");
     if (!plan->worker.direct)
         return;
     size_t entries = plan->worker.connections + WEFT_REFUSAL_SLOTS;

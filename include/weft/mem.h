@@ -14,7 +14,9 @@
  *
  * Lifetime: pools: while the application runs. Builders: the request.
  * Threads:  a pool is all workers', behind a lock, or has a part for each worker, without one.
- * Memory:   a pool: its term of the plan, weft_objects_bytes(); address space until used.
+ * Memory:   a pool: its term of the plan, weft_objects_bytes(); address space until used. Pages of
+ *           objects that lie free go back after a peak; not where there is an init(): what it made
+ *           may hold things that fini() alone gives back, and that is called at the end.
  */
 #ifndef WEFT_MEM_H
 #define WEFT_MEM_H

@@ -210,6 +210,8 @@ static weft_rc build_workers(struct weft_server *server, const struct weft_machi
         WEFT_TRY(build_worker(server, worker, i, &server->plan->worker, &server->site));
         worker->cpu = machine->cpus[i % machine->cpu_count];
         worker->numa = &server->numa;
+        worker->objects = server->app->objects;
+        worker->objects_count = server->app->objects_count;
         worker->boss = &server->admin.loop;
         WEFT_TRY(open_listener(server, worker, config->host, port, true));
         port = worker->loop.listeners[0].port; /* "any free one" is the same one for all */

@@ -4,8 +4,7 @@
 #include "mem/profile.h"
 #include "ops/metrics.h"
 
-#define SLEEPY_MS          1000              /* between looks while nothing is connected */
-#define OBJECTS_STEP_BYTES ((size_t)1 << 20) /* of a pool and look: its lock is held meanwhile */
+#define SLEEPY_MS 1000 /* between looks while nothing is connected */
 
 /* What all workers together are doing, by their accounts and counters. */
 struct work {
@@ -122,7 +121,21 @@ static void settle(struct weft_warden *warden, const struct work *work)
     tell(warden, verdict, bytes, work);
 }
 
-/* ---- pools of objects that the workers share ---- */
+/* ---- pools of objects: what the workers share, from here; the rest by them ---- */
+
+/* A worker that has touched its own part since, or has something left, is told. Is it so? */
+static bool tidy_worker(struct weft_warden *warden, struct weft_worker *worker, bool over)
+{
+    uint64_t activity = 0;
+    for (uint32_t i = 0; i < warden->objects_count; i++)
+        activity += weft_objects_activity(warden->objects[i], worker->index);
+    bool used = activity != worker->objects_seen, untidy = atomic_load(&worker->untidy);
+    if (untidy || (used && over))
+        weft_worker_tidy(worker, over);
+    if (over)
+        worker->objects_seen = activity;
+    return used || untidy;
+}
 
 /* Is something left that may go back later? */
 static bool reclaim_objects(struct weft_warden *warden)
@@ -132,7 +145,9 @@ static bool reclaim_objects(struct weft_warden *warden)
     if (over)
         warden->window_start_ms = now_ms;
     for (uint32_t i = 0; warden->window_ms != 0 && i < warden->objects_count; i++)
-        more |= weft_objects_reclaim(warden->objects[i], over, OBJECTS_STEP_BYTES);
+        more |= weft_objects_reclaim(warden->objects[i], over, WEFT_OBJECTS_STEP_BYTES);
+    for (uint32_t i = 0; warden->window_ms != 0 && i < warden->worker_count; i++)
+        more |= tidy_worker(warden, &warden->workers[i], over);
     return more;
 }
 

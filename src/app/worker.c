@@ -46,6 +46,25 @@ void weft_worker_relieve(struct weft_worker *worker)
         weft_loop_post(&worker->loop, &worker->relieve);
 }
 
+static void tidy(struct weft_post *post)
+{
+    struct weft_worker *worker = WEFT_CONTAINER_OF(post, struct weft_worker, tidy);
+    atomic_store(&worker->tidying, false);
+    bool over = atomic_exchange(&worker->window_over, false), more = false;
+    for (uint32_t i = 0; i < worker->objects_count; i++)
+        if (worker->objects[i]->per_worker)
+            more |= weft_objects_reclaim(worker->objects[i], over, WEFT_OBJECTS_STEP_BYTES);
+    atomic_store(&worker->untidy, more);
+}
+
+void weft_worker_tidy(struct weft_worker *worker, bool window_over)
+{
+    if (window_over)
+        atomic_store(&worker->window_over, true);
+    if (!atomic_exchange(&worker->tidying, true))
+        weft_loop_post(&worker->loop, &worker->tidy);
+}
+
 weft_rc weft_worker_open(struct weft_worker *worker)
 {
     struct weft_loop *loop = &worker->loop;
@@ -120,6 +139,7 @@ weft_rc weft_worker_start(struct weft_worker *worker)
     worker->drain.run = drain;
     worker->cut_off.run = cut_off;
     worker->relieve.run = relieve;
+    worker->tidy.run = tidy;
     pthread_attr_t attr;
     pthread_attr_init(&attr);
     (void)pthread_attr_setstacksize(&attr, WEFT_WORKER_STACK_BYTES); /* else the default: larger */

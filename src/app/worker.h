@@ -11,10 +11,14 @@
 #include "http/middleware.h"
 #include "http/service.h"
 #include "io/loop.h"
+#include "mem/objects.h"
 #include "serve/coding/compress.h"
 #include "serve/files/open_files.h"
 
 #define WEFT_WORKER_STACK_BYTES ((size_t)256 << 10)
+
+/* Of a pool of objects and look: the share of a step, of a millisecond or less. */
+#define WEFT_OBJECTS_STEP_BYTES ((size_t)1 << 20)
 
 enum weft_worker_state {
     WEFT_WORKER_STARTING,
@@ -39,6 +43,13 @@ struct weft_worker {
     _Atomic uint32_t cut; /* connections that the end of the drain cut off */
     struct weft_post drain, cut_off, relieve;
     _Atomic bool relieving; /* `relieve` was posted and has not run */
+    struct weft_post tidy;
+    _Atomic bool tidying;         /* likewise */
+    _Atomic bool window_over;     /* a window ended since it ran */
+    _Atomic bool untidy;          /* some of its objects may go back later */
+    weft_objects *const *objects; /* borrowed: the application's pools */
+    uint32_t objects_count;
+    uint64_t objects_seen;  /* the warden's: their activity when a window last ended */
     struct weft_loop *boss; /* borrowed: told when it is done */
     struct weft_post done;
 };
@@ -55,6 +66,10 @@ void weft_worker_cut(struct weft_worker *worker);
 
 /** From any thread: memory is short; do what the present level of relief asks of a worker. */
 void weft_worker_relieve(struct weft_worker *worker);
+
+/** From any thread: hand back pages of the worker's own part of pools of objects.
+ *  window_over  a window ends here */
+void weft_worker_tidy(struct weft_worker *worker, bool window_over);
 
 /** The two halves of what the thread does, for the admin loop, which is the main thread's. */
 WEFT_CHECK weft_rc weft_worker_open(struct weft_worker *worker);

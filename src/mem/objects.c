@@ -342,17 +342,29 @@ void *weft_objects_next(weft_objects *objects, weft_handle *handle)
 
 bool weft_objects_reclaim(weft_objects *objects, bool window_over, size_t bytes_max)
 {
-    struct weft_object_store *store = objects->store;
-    if (store == NULL || objects->per_worker || objects->init != NULL)
+    uint32_t first = 0;
+    struct part *part = own_part(objects, &first);
+    if (part == NULL || objects->init != NULL)
         return false;
-    struct weft_pool *pool = &store->parts[0].pool;
-    lock(objects, store);
+    struct weft_pool *pool = &part->pool;
+    lock(objects, objects->store);
     if (window_over)
         weft_pool_age(pool);
     (void)weft_pool_trim(pool, bytes_max);
     bool more = weft_lifo_count(&pool->free) > pool->free.looked;
-    unlock(objects, store);
+    unlock(objects, objects->store);
     return more;
+}
+
+uint64_t weft_objects_activity(const weft_objects *objects, uint32_t worker)
+{
+    const struct weft_object_store *store = objects->store;
+    if (store == NULL || !objects->per_worker || objects->init != NULL ||
+        worker >= store->part_count)
+        return 0;
+    const struct part *part = &store->parts[worker];
+    uint64_t taken = atomic_load_explicit(&part->taken, memory_order_relaxed);
+    return 2 * taken - weft_pool_used(&part->pool); /* each take and each put adds one */
 }
 
 weft_objects_stats weft_objects_stats_of(const weft_objects *objects)

@@ -34,11 +34,15 @@ void weft_objects_each(void (*look)(void *arg, const weft_objects *objects, cons
 #endif
 
 /** Hand back pages whose objects were not out for a whole window, at most about bytes_max of them
- *  at once. Those of a worker stay (it is not asked), and those that an init() made: they hold
- *  something. Any thread.
+ *  at once. Those that an init() made stay: they hold something. Any thread; of a pool that is
+ *  per_worker the calling worker's part.
  *  window_over  a window ends here, the next one begins
  *  returns      is something free that a later call may hand back? */
 bool weft_objects_reclaim(weft_objects *objects, bool window_over, size_t bytes_max);
+
+/** Takes and puts of a worker's part so far; 0 for a pool that is not per_worker, or whose pages
+ * stay. Any thread: has it been used since? */
+uint64_t weft_objects_activity(const weft_objects *objects, uint32_t worker);
 
 /** The calling thread is this worker from now on. */
 void weft_objects_enter(uint32_t worker);

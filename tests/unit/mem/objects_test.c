@@ -282,7 +282,33 @@ static void what_lay_free_for_a_window_goes_back(void **state)
     assert_true(account->committed <= 8 * WEFT_PAGE_BYTES);      /* lists and tags */
     assert_int_equal(fill_and_empty(&many), peak);               /* and comes again, zeroed */
     assert_false(weft_objects_reclaim(&hooked, true, SIZE_MAX)); /* what init() made stays */
+}
+
+/* The same of a worker's own part, by that worker only. */
+static void a_workers_part_goes_back_by_itself(void **state)
+{
+    (void)state;
+    weft_handle handle;
+    const struct weft_account *account = account_of("own", 1);
+    weft_objects_enter(1);
+    uint64_t before = weft_objects_activity(&own, 1);
+    assert_non_null(weft_object_take(own, &handle));
+    assert_int_equal(weft_objects_activity(&own, 1), before + 1);
+    assert_int_equal(weft_object_put(own, handle), 0);
+    assert_int_equal(weft_objects_activity(&own, 1), before + 2);
+    assert_int_equal(weft_objects_activity(&own, 2), 0);
+    assert_int_equal(weft_objects_activity(&many, 0), 0);
+    size_t peak = account->committed;
+    weft_objects_enter(UINT32_MAX);
+    assert_false(weft_objects_reclaim(&own, true, SIZE_MAX)); /* nobody's */
+    weft_objects_enter(1);
+    assert_true(weft_objects_reclaim(&own, true, SIZE_MAX)); /* it was out in this window */
     assert_false(weft_objects_reclaim(&own, true, SIZE_MAX));
+    assert_int_equal(account->committed, peak - WEFT_PAGE_BYTES);
+    assert_non_null(weft_object_take(own, &handle)); /* and comes again */
+    assert_int_equal(weft_object_put(own, handle), 0);
+    assert_int_equal(account->committed, peak);
+    weft_objects_enter(0);
 }
 
 static void prefault_has_all_pages_at_once(void **state)
@@ -369,6 +395,7 @@ int main(void)
         OBJECTS_TEST(those_that_are_out_are_told_in_order),
         OBJECTS_TEST(a_worker_has_its_own_part),
         OBJECTS_TEST(what_lay_free_for_a_window_goes_back),
+        OBJECTS_TEST(a_workers_part_goes_back_by_itself),
         OBJECTS_TEST(prefault_has_all_pages_at_once),
         OBJECTS_TEST(a_pool_that_is_not_open_has_nothing),
         OBJECTS_TEST(workers_share_a_pool),

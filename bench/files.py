@@ -281,10 +281,11 @@ def route_bytes(server):
     return found
 
 
-def swallow(port, path):
-    """Reads an answer and keeps none of it: lib.fetch() looks at all it has with each piece."""
+def swallow(port, path, depth=1):
+    """Reads answers and keeps nothing of them: lib.fetch() looks at all it has with each piece."""
     with socket.create_connection(("127.0.0.1", port), 30) as sock:
-        sock.sendall(lib.request_bytes(path).replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+        last = lib.request_bytes(path).replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+        sock.sendall(lib.request_bytes(path) * (depth - 1) + last)
         while sock.recv(1 << 20):
             pass
 
@@ -294,12 +295,15 @@ def run_copies(args, root):
     for engine in ENGINES:
         for name, path in (("file, 1 KB", "/file/1k"), ("file, 64 KB", "/file/64k"),
                            ("file, 100 MB", "/file/big"), ("static body, 13 B", "/"),
-                           ("static body, 13 B, http.inline_body_bytes off", "/")):
-            extra = ("--http-inline-body-bytes", "off") if "off" in name else ()
-            with Running([weft(args, engine, root, *extra)]) as (server,):
+                           ("cached body", "/cache/some?pad=1000"),
+                           ("static body, 13 B, 16 pipelined", "/")):
+            with Running([weft(args, engine, root)]) as (server,):
+                swallow(server.port, path)  # a cached body comes in
+                before = route_bytes(server)
                 for _ in range(4 if "MB" in name else 100):
-                    swallow(server.port, path)
-                found = route_bytes(server)
+                    swallow(server.port, path, 16 if "pipelined" in name else 1)
+                after = route_bytes(server)
+                found = {key: after[key] - before[key] for key in after}
             rows.append({"engine": engine, "what": name, **found,
                          "copies": found["copied"] / max(found["answer"], 1)})
     print("\ncopies: in user memory per byte of a body, by the server's count (wanted: 0)")

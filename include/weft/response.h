@@ -10,8 +10,9 @@
  *
  * Lifetime: what is borrowed must live until the request ends: when its last byte has left.
  * Threads:  the request's worker.
- * Memory:   heads are built in a 4 KiB block that pipelined answers share; a body of at most 2
- *           KiB is copied behind its head, a larger one is sent from where it lies.
+ * Memory:   heads are built in a 4 KiB block that pipelined answers share. A body is sent from
+ *           where it lies; one of at most 2 KiB is copied behind its head where other answers
+ *           leave with it, or where it was made in the request's arena.
  */
 #ifndef WEFT_RESPONSE_H
 #define WEFT_RESPONSE_H

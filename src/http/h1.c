@@ -179,6 +179,7 @@ static bool one_request(struct weft_h1 *h)
         return true;
     }
     weft_h1_consume(h, rq->head.bytes);
+    rq->alone = h->in.len == 0 && h->queue_count == 0 && h->block_len == 0;
     weft_h1_setup_body(h);
     h->closing = last_request(h);
     if (WEFT_UNLIKELY(rq->head.flags & WEFT_HEAD_EXPECT_OTHER)) {

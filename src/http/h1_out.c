@@ -1,9 +1,8 @@
 /* h1_out.c - the sending half of HTTP/1.1: heads, bodies and chunks into one block, and the block
  * (with what lies beside it) to the transport.
  *
- * One send for a whole burst of answers. Small bodies are copied behind their head, because one
- * buffer sends faster than two pieces (send() beats sendmsg() by 3 to 6 %); larger ones go from
- * where they lie.
+ * One send for a whole burst of answers: small bodies are copied behind their heads for that. The
+ * body of an answer alone goes from where it lies, and so do larger ones.
  */
 #include "http/h1.h"
 #include "http/h1_priv.h"
@@ -392,9 +391,9 @@ static weft_rc queue_body(struct weft_h1 *h)
         h->conn.file_offset = rq->file_offset;
         h->conn.file_left = rq->body.len;
         rq->borrowed = true;
-    } else if (rq->body.len <=
-                   WEFT_MIN(weft_h1_block_room(h), weft_h1_limits_of(h)->inline_body_bytes) &&
-               h->extra_count == 0 && !rq->in_place) {
+    } else if (h->extra_count == 0 &&
+               weft_req_body_moves(
+                   rq, WEFT_MIN(weft_h1_block_room(h), weft_h1_limits_of(h)->inline_body_bytes))) {
         if (rq->body.len > 0)
             weft_h1_put(h, rq->body);
         rq->body_copied += rq->body.len;

@@ -35,7 +35,7 @@ void weft_req_init(weft_req *rq, const struct weft_exchange_ops *exchange,
     rq->body_held = 0;
     rq->copied = rq->held_peak = 0;
     rq->body_copied = 0;
-    rq->in_place = false;
+    rq->in_place = rq->alone = false;
     rq->pool_slots = 1;
     weft_arena_init(&rq->arena, &service->loop->chunks, 0);
     rq->defers = NULL;

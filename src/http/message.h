@@ -144,6 +144,7 @@ struct weft_req {
     bool ended;        /* the last byte of a stream is queued */
     bool borrowed;     /* answer points into memory of the request: keep it until sent */
     bool in_place;     /* the body is sent from where it lies, small as it may be */
+    bool alone;        /* no other answer is known to leave with it: set by the protocol */
     bool uncoded;      /* weft_uncoded() was called */
     uint8_t coder;     /* which one its stream goes through, from 1 on; 0: none (filter.h) */
     uint8_t out_count;
@@ -184,6 +185,16 @@ void weft_req_finish(weft_req *rq);
 static inline bool weft_req_held(const weft_req *rq)
 {
     return rq->borrowed | (rq->defers != NULL);
+}
+
+/** Is the answer's body copied behind its head, for one buffer to send? An answer alone goes as two
+ *  pieces instead; what the handler wrote to the arena is moved all the same.
+ *  most  bytes of a body that may be */
+static inline bool weft_req_body_moves(const weft_req *rq, size_t most)
+{
+    if (rq->body.len > most || rq->in_place)
+        return false;
+    return !rq->alone || rq->body.len == 0 || weft_arena_holds(&rq->arena, rq->body.ptr);
 }
 
 /** Leave the task's stack until resumed. Checks and tells everything that a wait must.

@@ -5,8 +5,9 @@
 
 static size_t body_copied(const weft_req *rq)
 {
-    bool sent = rq->body_kind == WEFT_BODY_MEMORY && rq->head.method != WEFT_HEAD && !rq->in_place;
-    return sent && rq->body.len <= rq->service->site->limits.inline_body_bytes ? rq->body.len : 0;
+    bool sent = rq->body_kind == WEFT_BODY_MEMORY && rq->head.method != WEFT_HEAD;
+    bool moves = sent && weft_req_body_moves(rq, rq->service->site->limits.inline_body_bytes);
+    return moves ? rq->body.len : 0;
 }
 
 void weft_receipt_read(const weft_req *rq, struct weft_receipt *out)

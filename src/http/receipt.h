@@ -17,7 +17,7 @@ struct weft_receipt {
     uint32_t pool_slots; /* object, chunks, blocks; stack and receive buffer when it waited */
 };
 
-/** The answer's body counts as copied where it is small enough to go behind its head. */
+/** The answer's body counts as copied where it will go behind its head. */
 void weft_receipt_read(const weft_req *rq, struct weft_receipt *out);
 
 #define WEFT_RECEIPT_LINE_BYTES 192

@@ -41,7 +41,7 @@ struct weft_service_limits {
     struct weft_parse_limits head;
     struct weft_chunked_limits chunked;
     uint64_t body_bytes_max;
-    size_t inline_body_bytes;   /* smaller bodies are copied behind their head: one send */
+    size_t inline_body_bytes;   /* weft_req_body_moves(): these and smaller ones */
     uint64_t discard_bytes_max; /* unread body that is read and dropped to keep a connection */
     uint32_t header_ms;
     uint32_t body_grace_ms;

@@ -71,7 +71,7 @@ class Demo(weft.Case):
         self.assertEqual(self.get('/cache/left').status, 200)
 
     def test_6_what_is_found_is_not_copied(self):  # shows ZC-03
-        """As counted, and served whole: a body larger than what is copied behind its head."""
+        """As counted, and served whole, many at once too: a body larger than what is copied behind its head."""
         def copied():
             return sum(value for name, labels, value in self.server.samples()
                        if name == 'weft_route_copied_bytes_total' and labels['route'] == 'GET /cache/{key}')

@@ -8,7 +8,7 @@ import unittest
 import weft
 
 KB = 1 << 10
-FILE, ROOT = 'GET /file/{file:^.*$}', 'GET /'
+FILE, ROOT, CACHE = 'GET /file/{file:^.*$}', 'GET /', 'GET /cache/{key}'
 
 
 class Copies(weft.Case):
@@ -45,8 +45,22 @@ class Auto(Copies):
         self.assertEqual(self.copies(FILE, '/file/hot'), 0)
         self.assertEqual(self.copies(FILE, '/file/small'), 0)
 
-    def test_a_small_body_goes_behind_its_head(self):
-        self.assertEqual(self.copies(ROOT, '/'), 1)
+    def test_small_bodies_alone(self):
+        """Static ones, and what is found in a cache: once on its way in, and no more."""
+        self.assertEqual(self.copies(ROOT, '/'), 0)
+        with self.conn() as conn:
+            self.assertEqual(conn.ask('/cache/some').get('X-Cache'), 'MISS')
+        self.assertEqual(self.copies(CACHE, '/cache/some'), 0)
+
+    def test_small_bodies_that_leave_together(self):
+        """Behind their heads, for one buffer to send: but for the last, and those that start a block."""
+        before = self.figures(ROOT)
+        with self.conn() as conn:
+            conn.send(weft.request('/') * 16)
+            length = sum(len(conn.answer().body) for _ in range(16))
+        after = self.figures(ROOT)
+        self.assertEqual(after[0] - before[0], length)
+        self.assertGreaterEqual(after[1] - before[1], length * 3 / 4)
 
     def test_a_stream_copies_what_it_is_handed(self):
         self.assertEqual(self.copies('GET /efficient', '/efficient?name=you'), 1)

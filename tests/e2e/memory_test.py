@@ -269,12 +269,12 @@ class Receipt(unittest.TestCase):
 
     def test_header(self):
         with server('--memory-receipt', 'on') as one:
-            self.assertEqual(self.of(one.ask('/')), (0, 0, 0, 5, 2))  # object and block; "hello" is copied
+            self.assertEqual(self.of(one.ask('/')), (0, 0, 0, 0, 2))  # object and block; "hello" stays where it lies
             asked, held, peak, copied, slots = self.of(one.ask('/seen/x?n=10&size=3000'))
             self.assertEqual(asked, 10 * 3010)
             self.assertEqual(held, peak)
             self.assertTrue(asked <= held <= 2 * asked, held)
-            self.assertEqual(copied, 10 * 10 + len('in the books'))
+            self.assertEqual(copied, 10 * 10)
             self.assertTrue(3 <= slots <= 12, slots)
             waited = self.of(one.ask('/seen/x?ms=1'))
             self.assertGreaterEqual(waited[4], self.of(one.ask('/seen/x?ms=0'))[4] + 2)  # stack, head's buffer
@@ -283,9 +283,10 @@ class Receipt(unittest.TestCase):
             self.assertGreaterEqual(self.of(one.ask('/body', 'POST', body=data))[3], len(data))
             self.assertEqual(self.of(one.ask('/nothing'))[0], 0)
             with one.conn() as conn:  # one head each
-                conn.send(weft.request('/') * 40)
-                for _ in range(40):
-                    self.assertEqual(self.of(conn.answer())[:4], (0, 0, 0, 5))
+                conn.send(weft.request('/') * 40)  # copied, as they leave together; one may be alone
+                receipts = [self.of(conn.answer())[:4] for _ in range(40)]
+                self.assertLessEqual(set(receipts), {(0, 0, 0, 5), (0, 0, 0, 0)})
+                self.assertGreaterEqual(receipts.count((0, 0, 0, 5)), 30)
                 conn.send(b'GET / HTTP/1.1\r\nHost : x\r\n\r\n')  # nobody's: no receipt
                 self.assertIsNone(conn.answer().get('Server-Timing'))
             self.assertIsNone(one.admin('/memory').get('Server-Timing'))
@@ -302,14 +303,14 @@ class Receipt(unittest.TestCase):
                 return [json.loads(line) for line in one.output().splitlines() if line.startswith('{')]
             self.assertTrue(weft.wait_until(logged))
             entry = logged()[0]
-            self.assertEqual((entry['arena'], entry['copied']), (10 * 3010, 10 * 10 + len('in the books')))
+            self.assertEqual((entry['arena'], entry['copied']), (10 * 3010, 10 * 10))
             self.assertEqual(entry['arena_held'], entry['arena_peak'])
             self.assertGreaterEqual(entry['arena_held'], entry['arena'])
             self.assertGreaterEqual(entry['pool_slots'], 2)
         with server('--log-access', 'text') as one:
             one.ask('/')
             self.assertTrue(weft.wait_until(lambda: re.search(
-                r'"GET /" 200 5 \d+us arena=0 held=0 peak=0 copied=5 slots=\d+$', one.output(), re.M)))
+                r'"GET /" 200 5 \d+us arena=0 held=0 peak=0 copied=0 slots=\d+$', one.output(), re.M)))
 
 
 class Page(unittest.TestCase):

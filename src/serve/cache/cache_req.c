@@ -136,9 +136,9 @@ static weft_rc lend(const struct want *want, struct weft_cache_entry *entry)
     return weft_defer(want->rq, end_loan, loan);
 }
 
-/* The request has the value until it ends; on an error nobody has. A small one that is answered is
- * copied behind its head anyway: a copy of its own spares the deferred call, which would end a
- * burst of pipelined answers. */
+/* The request has the value until it ends; on an error nobody has. A small one that is answered
+ * with others is copied behind its head anyway: a copy of its own spares the deferred call, which
+ * would end the burst of pipelined answers. */
 static weft_rc borrow(const struct want *want, struct weft_cache_entry *entry,
                       weft_cache_value *out)
 {
@@ -531,7 +531,7 @@ weft_rc weft_cache_reply(weft_req *rq, weft_cache *cache, weft_str key, weft_cac
     weft_cache_value value;
     bool hit = false;
     WEFT_TRY(want_init(&want, rq, cache, key));
-    want.copy_bytes_max = rq->service->site->limits.inline_body_bytes;
+    want.copy_bytes_max = rq->alone ? 0 : rq->service->site->limits.inline_body_bytes;
     WEFT_TRY(fetch(&want, fill, arg, &value, &hit));
     WEFT_TRY(weft_set_header(rq, WEFT_S("X-Cache"), hit ? WEFT_S("HIT") : WEFT_S("MISS")));
     int status = value.status == 0 ? 200 : value.status;

@@ -47,6 +47,7 @@ struct figures {
     struct weft_metrics_source source;
     struct weft_reality reality;
     struct weft_metrics_term terms[WEFT_PLAN_TERMS_MAX];
+    struct weft_owner owners[WEFT_OWNERS_MAX + 3];
     const struct weft_upstream *upstreams[1];
     const struct weft_loop **loops; /* room for one per worker, and the admin's */
     size_t *held;                   /* room for one per account */
@@ -91,6 +92,7 @@ static void read_figures(void *arg)
         .worker_count = server->plan->workers + 1,
         .ledger = &server->ledger,
         .reality = &f->reality,
+        .owners = f->owners,
         .engine_z = server->plan->engine->name_z,
         .terms = f->terms,
         .term_count = terms_of(server->plan, f->terms),

@@ -582,11 +582,11 @@ weft_rc weft_plan_make(struct weft_plan *plan, const struct weft_config *config,
 
 void weft_plan_print(FILE *to, const struct weft_plan *plan)
 {
-    fprintf(to, "%-14s %14s  %s\n", "term", "bytes", "how");
+    fprintf(to, "%-16s %14s  %s\n", "term", "bytes", "how");
     for (uint32_t i = 0; i < plan->term_count; i++)
-        fprintf(to, "%-14s %14zu  %s%s\n", plan->terms[i].name_z, plan->terms[i].bytes,
+        fprintf(to, "%-16s %14zu  %s%s\n", plan->terms[i].name_z, plan->terms[i].bytes,
                 plan->terms[i].formula, plan->terms[i].elastic ? " (elastic)" : "");
-    fprintf(to, "%-14s %14zu  %s\n", "limit", plan->limit, plan->limit_source);
+    fprintf(to, "%-16s %14zu  %s\n", "limit", plan->limit, plan->limit_source);
     if (plan->heap > 0)
         fprintf(to,
                 "note: heap: of the arenas' bytes up to %zu may be malloc'ed by handlers (.heap)\n",
@@ -596,6 +596,6 @@ void weft_plan_print(FILE *to, const struct weft_plan *plan)
             to,
             "note: requests, tasks, spare buffers and connections that were not set are smaller "
             "than usual, to fit the limit\n");
-    fprintf(to, "%-14s %14zu  worst case, %.1f MiB\n", "total", plan->total,
+    fprintf(to, "%-16s %14zu  worst case, %.1f MiB\n", "total", plan->total,
             (double)plan->total / (1 << 20));
 }

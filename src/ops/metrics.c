@@ -2,9 +2,9 @@
 #include "ops/metrics.h"
 #include "io/loop.h"
 
-size_t weft_owners_read(const struct weft_metrics_source *s,
-                        struct weft_owner owners[WEFT_OWNERS_MAX])
+size_t weft_owners_read(const struct weft_metrics_source *s)
 {
+    struct weft_owner *owners = s->owners;
     size_t count = 0;
     for (uint32_t i = 0; i < s->ledger->account_count; i++) {
         const struct weft_account *a = &s->ledger->accounts[i];
@@ -129,8 +129,8 @@ static void add_accounts(struct weft_text *t, const struct weft_metrics_source *
 /* Pages in memory over bytes in use, for what has something in use: 1 is without waste. */
 static void add_fragmentation(struct weft_text *t, const struct weft_metrics_source *s)
 {
-    struct weft_owner owners[WEFT_OWNERS_MAX];
-    size_t count = weft_owners_read(s, owners);
+    const struct weft_owner *owners = s->owners;
+    size_t count = weft_owners_read(s);
     weft_text_add(t, "# HELP weft_memory_fragmentation_ratio pages in memory over bytes in use\n"
                      "# TYPE weft_memory_fragmentation_ratio gauge\n");
     for (size_t i = 0; i < count; i++) {

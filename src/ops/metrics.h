@@ -34,11 +34,14 @@ struct weft_metrics_term {
     bool elastic;
 };
 
+struct weft_owner;
+
 struct weft_metrics_source {
     const struct weft_metrics_worker *workers;
     uint32_t worker_count;
     const struct weft_ledger *ledger;
     const struct weft_reality *reality; /* read a moment ago */
+    struct weft_owner *owners; /* borrowed: room for WEFT_OWNERS_MAX and 3 rows, to write to */
     const char *engine_z;
     const struct weft_metrics_term
         *terms; /* the worst case that was printed, and what it adds to */
@@ -63,7 +66,9 @@ static inline const char *weft_metrics_worker_name(const struct weft_metrics_sou
     return worker < source->worker_count ? source->workers[worker].name_z : "process";
 }
 
-#define WEFT_OWNERS_MAX 40 /* names of accounts; later ones are left out of the sums */
+/* Names of accounts: Weft's own (some 40), and pools, channels and caches of the program (48).
+ * Later ones would be left out of the sums. */
+#define WEFT_OWNERS_MAX 96
 
 /* An owner with its accounts on all workers together. */
 struct weft_owner {
@@ -72,9 +77,9 @@ struct weft_owner {
     uint64_t refused;
 };
 
-/** returns  how many */
-size_t weft_owners_read(const struct weft_metrics_source *source,
-                        struct weft_owner owners[WEFT_OWNERS_MAX]);
+/** Into source->owners.
+ *  returns  how many, at most WEFT_OWNERS_MAX */
+size_t weft_owners_read(const struct weft_metrics_source *source);
 
 /** All counters and gauges, version 0.0.4 of the format.
  *  returns  0, or put's error */

@@ -132,7 +132,7 @@ static void page_plan(struct weft_text *t, const struct weft_metrics_source *s)
     char size[SIZE_TEXT_BYTES];
     weft_text_add(t, "HOW MUCH CAN IT TAKE AT MOST?\n");
     for (size_t i = 0; i < s->term_count; i++)
-        weft_text_add(t, "%14s  %-14s %s%s\n", size_text(size, s->terms[i].bytes),
+        weft_text_add(t, "%14s  %-16s %s%s\n", size_text(size, s->terms[i].bytes),
                       s->terms[i].name_z, s->terms[i].formula_z,
                       s->terms[i].elastic ? "; elastic: what the limit leaves" : "");
     line(t, s->plan_bytes, "all together, and never more");
@@ -140,10 +140,11 @@ static void page_plan(struct weft_text *t, const struct weft_metrics_source *s)
 }
 
 /* Rows that are no accounts stand among those that are. */
-static size_t all_owners(const struct weft_metrics_source *s, struct weft_owner owners[])
+static size_t all_owners(const struct weft_metrics_source *s)
 {
     const struct weft_reality *r = s->reality;
-    size_t count = weft_owners_read(s, owners);
+    struct weft_owner *owners = s->owners;
+    size_t count = weft_owners_read(s);
     for (size_t i = 0; i < count; i++)
         if (strcmp(owners[i].name_z, "heap") == 0)
             owners[i].name_z = "heap, as charged by handlers (part of malloc's)";
@@ -168,14 +169,13 @@ static const char *known(char to[SIZE_TEXT_BYTES], size_t bytes, bool is_known)
 
 static size_t page_owners(struct weft_text *t, const struct weft_metrics_source *s)
 {
-    struct weft_owner owners[WEFT_OWNERS_MAX + 3];
     char held[SIZE_TEXT_BYTES], used[SIZE_TEXT_BYTES], peak[SIZE_TEXT_BYTES];
     char most[SIZE_TEXT_BYTES];
-    size_t count = all_owners(s, owners), kept = 0;
+    size_t count = all_owners(s), kept = 0;
     weft_text_add(t, "WHO HOLDS WHAT RIGHT NOW?\n%14s%14s%14s%14s  owner\n", "in memory", "in use",
                   "peak use", "at most");
     for (size_t i = 0; i < count; i++) {
-        const struct weft_owner *o = &owners[i];
+        const struct weft_owner *o = &s->owners[i];
         bool account = o->reserved > 0;
         if (account)
             kept += o->held - WEFT_MIN(o->held, o->used);

@@ -341,6 +341,18 @@ class Page(unittest.TestCase):
                 self.assertEqual(conn.ask('/memory', 'HEAD').body, b'')
                 self.assertEqual(json.loads(conn.ask('/memory').body)['limit'], 300 * MB)
 
+    def test_as_many_owners_as_may_be(self):
+        """16 pools, 16 channels and 16 caches, with what the settings bring: none is left out."""
+        crowded = os.path.join(os.path.dirname(PROGRAM), 'test_crowded')
+        with weft.Server('--log-access', 'text', '--root', '.', '--compress-codings', 'zstd, br, gzip',
+                         '--files-send', 'read', binary=crowded, command='serve') as one:
+            page = one.admin('/memory?format=text').body.decode()
+            plan, holds = page.split('WHO HOLDS')[0].split(), page.split('WHO HOLDS')[1].split()
+            for kind in ('pool', 'channel', 'cache'):
+                for name in 'abcdefghijklmnop':
+                    self.assertIn('%s_%s' % (kind, name), plan)
+                    self.assertIn('%s_%s' % (kind, name), holds)
+
     def test_many_workers_are_not_cut(self):
         """64 workers: some 200 KiB of JSON and 700 of metrics, through blocks of 4 KiB."""
         flags = ('--connections-max', '100', '--requests-max', '8', '--tasks-max', '4', '--buffers-count', '8',

@@ -153,6 +153,20 @@ class NeverCopied(weft.Case):
             self.assertEqual(answer.body, b'Hello from memory-efficient handler!')
             self.assertRegex(answer.get('Server-Timing'), r'arena=0 held=0 peak=0 copied=0 ')
 
+    def test_a_body_in_one_piece(self):
+        """It is read where it was received; only one in pieces is put together."""
+        body = b'{"name":"Ada","age":36}'
+        for cut, copied in ((len(body), 0), (5, len(body))):
+            with self.conn() as conn:
+                conn.send(weft.request('/users', 'POST', [('Content-Type', 'application/json'),
+                                                          ('Content-Length', len(body))]) + body[:cut])
+                if copied:
+                    self.assertTrue(weft.wait_until(lambda: self.server.metrics()['tasks_waiting'] > 0))
+                    conn.send(body[cut:])
+                answer = conn.answer('POST')
+            self.assertEqual(answer.status, 201)
+            self.assertRegex(answer.get('Server-Timing'), r' copied=%d ' % copied)
+
 
 class Echo(weft.Case):
     def exchange(self, size, coding, piece=65536):

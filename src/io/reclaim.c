@@ -137,11 +137,18 @@ static double free_share(const struct weft_loop *loop)
 
 /* ---- passes ---- */
 
+/* One writer: the worker. */
+static void add(_Atomic uint64_t *figure, uint64_t more)
+{
+    atomic_store_explicit(figure, atomic_load_explicit(figure, memory_order_relaxed) + more,
+                          memory_order_relaxed);
+}
+
 static void begin(struct weft_loop *loop)
 {
     struct weft_reclaim *r = &loop->reclaim;
     if (!r->running)
-        atomic_fetch_add_explicit(&r->passes, 1, memory_order_relaxed);
+        add(&r->passes, 1);
     r->running = true;
     r->part = 0;
 }
@@ -160,9 +167,9 @@ static void count_pause(struct weft_reclaim *r, uint64_t ns, size_t bytes)
     size_t bucket = 0;
     while (bucket + 1 < WEFT_PAUSE_BUCKETS && ns > (uint64_t)WEFT_PAUSE_UNIT_NS << bucket)
         bucket++;
-    atomic_fetch_add_explicit(&r->pauses[bucket], 1, memory_order_relaxed);
-    atomic_fetch_add_explicit(&r->pause_ns, ns, memory_order_relaxed);
-    atomic_fetch_add_explicit(&r->bytes, bytes, memory_order_relaxed);
+    add(&r->pauses[bucket], 1);
+    add(&r->pause_ns, ns);
+    add(&r->bytes, bytes);
     if (ns > atomic_load_explicit(&r->pause_ns_max, memory_order_relaxed))
         atomic_store_explicit(&r->pause_ns_max, ns, memory_order_relaxed);
 }

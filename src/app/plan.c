@@ -520,6 +520,23 @@ static const struct weft_plan_term *largest(const struct weft_plan *plan)
     return found;
 }
 
+static void tell_what_does_not_fit(const struct weft_plan *plan, size_t arenas,
+                                   struct weft_config_errors *errors)
+{
+    struct weft_plan_term term = *largest(plan);
+    if (arenas > term.bytes) {
+        term = (struct weft_plan_term){.name_z = "arenas", .bytes = arenas};
+        snprintf(term.formula, sizeof(term.formula),
+                 "%u workers, each with a request of the largest .memory", plan->workers);
+    }
+    weft_config_error(errors,
+                      "the memory plan does not fit: fixed terms %zu + arenas %zu > limit %zu "
+                      "bytes (%s); the largest term is '%s' with %zu bytes (%s): make it "
+                      "smaller or raise memory.limit_bytes, to %zuK at least",
+                      plan->fixed, arenas, plan->limit, plan->limit_source, term.name_z, term.bytes,
+                      term.formula, (plan->fixed + arenas + 1023) / 1024);
+}
+
 /* What is left is the arenas', up to what all requests together could ask for. */
 static weft_rc fill_elastic(struct weft_plan *plan, const struct weft_config *config,
                             const struct weft_plan_app *app, struct weft_config_errors *errors)
@@ -527,13 +544,7 @@ static weft_rc fill_elastic(struct weft_plan *plan, const struct weft_config *co
     size_t need = elastic_min(plan, config, app);
     plan->fixed = count_fixed(plan);
     if (plan->fixed + need > plan->limit) {
-        const struct weft_plan_term *term = largest(plan);
-        weft_config_error(errors,
-                          "the memory plan does not fit: fixed terms %zu + arenas %zu > limit %zu "
-                          "bytes (%s); the largest term is '%s' with %zu bytes (%s): make it "
-                          "smaller or raise memory.limit_bytes, to %zuK at least",
-                          plan->fixed, need, plan->limit, plan->limit_source, term->name_z,
-                          term->bytes, term->formula, (plan->fixed + need + 1023) / 1024);
+        tell_what_does_not_fit(plan, need, errors);
         return WEFT_EBUDGET;
     }
     size_t left = (plan->limit - plan->fixed) / plan->workers;

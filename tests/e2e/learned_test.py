@@ -54,6 +54,18 @@ class Learned(unittest.TestCase):
     def plan(self, *flags):
         return weft.run('plan', '--learned', '--memory-history-path', self.path, *flags)
 
+    def test_the_next_request_begins_with_what_was_learned(self):
+        """A megabyte in small objects: many chunks that grow, then one or two."""
+        with weft.Server('--workers', '1', '--memory-receipt', 'on') as server, server.conn() as conn:
+            slots = []
+            for _ in range(BUSY // 2):
+                answer = conn.ask('/burst?mb=1&hold=0')
+                self.assertEqual(answer.status, 200)
+                slots.append(int(re.search(r'slots=(\d+)', answer.get('Server-Timing')).group(1)))
+            self.assertGreater(slots[0], slots[-1] + 5, slots)
+            [row] = [row for row in self.learned(server) if row['route'] == '/burst']
+            self.assertGreaterEqual(row['first_chunk'], 1 << 20)
+
     def test_it_is_there_after_a_restart(self):
         before = self.train()
         self.assertEqual(before['/']['strategy'], 'stack')

@@ -4,9 +4,10 @@
 memory   growth of the peak RSS (VmHWM less Rss after one GET /) while so many clients read a 100 MB
          file, or 50 a sparse one of 4 GB. 1,000 clients take 16 MB each, those of the sparse one 64.
 large    server-CPU-seconds per GB: 4 clients read 100 MB each; nginx with sendfile; a program that reads
-         8 KiB and writes 8 KiB (readwrite.c); weft told to do so (files.send: read).
+         8 KiB and writes 8 KiB (readwrite.c); weft told to do so (files.send: read); a bare loop of
+         sendfile() (bare_file.c), for what the kernel allows.
 hot      requests per server-CPU-second for 1 KB and 64 KB, again and again, beside nginx with and
-         without its open_file_cache.
+         without its open_file_cache, and the bare loop.
 ways     the same for sizes between: from a copy in memory, by sendfile, splice, mmap, read.
 copies   bytes moved in user memory per byte answered, by the server's own count.
 
@@ -70,6 +71,15 @@ def readwrite(root):
     port = lib.free_port()
     server = lib.Server(READWRITE, [lib.program("readwrite"), str(port), os.path.join(root, "big"),
                                            str(lib.SERVER_CPU)], port)
+    server.prefix = "/"
+    return server
+
+
+def bare(root, name):
+    """What the kernel allows: a loop of sendfile() that answers whatever is asked with one file."""
+    port = lib.free_port()
+    server = lib.Server("bare sendfile", [lib.program("bare_file"), str(port), os.path.join(root, name),
+                                          str(lib.SERVER_CPU)], port)
     server.prefix = "/"
     return server
 
@@ -195,12 +205,12 @@ def print_medians(rounds, key, text):
 def run_large(args, root):
     servers = [weft(args, "epoll", root), weft(args, "epoll", root, "--files-send", "read",
                                                name="weft epoll, read"),
-               nginx(root), readwrite(root),
+               nginx(root), readwrite(root), bare(root, "big"),
                weft(args, "uring", root, "--files-send", "read", name="weft uring, read"),
                weft(args, "uring", root)]
     with Running(servers) as running:
         rounds = in_turns(args, running, large_sample)
-    rows = []
+    rows = [ratio_row(rounds, "bare sendfile", READWRITE, "cpu_s_per_gb", OVER_READ, True)]
     for engine in ENGINES:
         rows.append(ratio_row(rounds, f"weft {engine}", "nginx", "cpu_s_per_gb", OVER_NGINX, True))
         for under in (READWRITE, f"weft {engine}, read"):
@@ -216,14 +226,15 @@ def run_large(args, root):
 
 def run_hot(args, root):
     found = {}
-    servers = [nginx(root), weft(args, "epoll", root), weft(args, "uring", root),
-               nginx(root, NGINX_CACHE, "nginx, cached")]
-    with Running(servers) as running:
-        for name in ("1k", "64k"):
+    for name in ("1k", "64k"):
+        servers = [nginx(root), weft(args, "epoll", root), bare(root, name), weft(args, "uring", root),
+                   nginx(root, NGINX_CACHE, "nginx, cached")]
+        with Running(servers) as running:
             rounds = in_turns(args, running,
                               lambda s, n=name: lib.sample(s, s.prefix + n, ms=args.files_ms))
-            rows = [ratio_row(rounds, f"weft {engine}", under, "requests_per_cpu_s", HOT_OVER_NGINX,
-                              False) for engine in ENGINES for under in ("nginx", "nginx, cached")]
+            rows = [ratio_row(rounds, over, under, "requests_per_cpu_s", HOT_OVER_NGINX, False)
+                    for over in ("bare sendfile", *(f"weft {engine}" for engine in ENGINES))
+                    for under in ("nginx", "nginx, cached")]
             rows = [r for r in rows if r]
             print(f"\nhot: GET of {name}, 128 connections")
             print_medians(rounds, "requests_per_cpu_s", lambda v: f"{v:,.0f}")

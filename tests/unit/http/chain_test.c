@@ -87,6 +87,7 @@ static const struct seam_route routes[] = {
      {after_a, NULL, after_b}},
     {"GET", "/refused", handler_h, 0, 0, {before_refuses, before_b}, {after_a, after_b}},
     {"GET", "/who", say_user, 0, 0, {set_user}},
+    {"GET", "/r/{x:(a+)+b}", handler_h},
 };
 
 static int open_chain(void **state)
@@ -156,6 +157,18 @@ static void middleware_takes_no_memory(void **state) /* shows MW-01 */
                          0); /* not one chunk was ever taken */
 }
 
+/* Two to the power of 40 ways to fail: it gives up, and is counted. */
+static void an_expression_that_takes_too_long(void **state)
+{
+    (void)state;
+    ask(GET("/r/aab"));
+    assert_true(output_begins("HTTP/1.1 200 "));
+    assert_int_equal(counted(WEFT_COUNTER_ROUTER_REGEX_LIMIT), 0);
+    ask(GET("/r/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaabc"));
+    assert_true(output_begins("HTTP/1.1 404 "));
+    assert_int_equal(counted(WEFT_COUNTER_ROUTER_REGEX_LIMIT), 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -164,6 +177,7 @@ int main(void)
         CHAIN_TEST(an_early_verdict_ends_it_there),
         CHAIN_TEST(slots_are_zero_for_every_request),
         CHAIN_TEST(middleware_takes_no_memory),
+        CHAIN_TEST(an_expression_that_takes_too_long),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

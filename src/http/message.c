@@ -252,8 +252,11 @@ weft_rc weft_offload(weft_req *rq, void (*fn)(void *arg), void *arg)
     job.offload.run = job_run;
     job.offload.done = job_done;
     job.post.run = job_over;
-    WEFT_TRY(weft_offload_submit(rq->service->site->offload, &job.offload));
-    weft_rc rc = weft_req_wait(rq, WEFT_WAIT_JOB);
+    weft_rc rc = weft_offload_submit(rq->service->site->offload, &job.offload);
+    if (rc == WEFT_EFULL)
+        weft_loop_count(rq->loop, WEFT_COUNTER_OFFLOAD_FULL);
+    WEFT_TRY(rc);
+    rc = weft_req_wait(rq, WEFT_WAIT_JOB);
     return rc != 0 ? rc : rq->canceled;
 }
 

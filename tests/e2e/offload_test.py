@@ -46,12 +46,15 @@ class Offload(unittest.TestCase):
 
     def test_a_full_queue_is_503(self):
         with serve('--offload-threads', '1', '--offload-queue', '2') as server:
+            before = server.metrics()
             conns = [server.conn() for _ in range(8)]
             for conn in conns:
                 conn.send(weft.request('/block?ms=300'))
             statuses = [conn.answer().status for conn in conns]
             self.assertEqual(sorted(set(statuses)), [200, 503])
             self.assertLessEqual(statuses.count(200), 4)
+            self.assertEqual(server.metrics()['offload_full_total'] - before['offload_full_total'],
+                             statuses.count(503))
             for conn in conns:
                 conn.close()
 

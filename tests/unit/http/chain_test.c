@@ -169,6 +169,24 @@ static void an_expression_that_takes_too_long(void **state)
     assert_int_equal(counted(WEFT_COUNTER_ROUTER_REGEX_LIMIT), 1);
 }
 
+/* Bytes that come although receiving was switched off: what a kernel had on its way. */
+static void input_behind_a_waiting_request_has_an_end(void **state)
+{
+    (void)state;
+    wire_open();
+    feed_text(GET("/nap"));
+    uint32_t queued = 0;
+    for (; queued < 120 && counted(WEFT_COUNTER_INPUT_QUEUE_FULL) == 0; queued++) {
+        seam.wire.in_at = 0; /* a whole buffer each time: small ones are joined */
+        seam.wire.in_len = 8192;
+        wire_deliver();
+    }
+    assert_int_equal(counted(WEFT_COUNTER_INPUT_QUEUE_FULL), 1);
+    assert_in_range(queued, WEFT_H1_QUEUE_MAX, WEFT_H1_QUEUE_MAX + 2);
+    sleep_it_out();
+    assert_true(seam.wire.closed);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -178,6 +196,7 @@ int main(void)
         CHAIN_TEST(slots_are_zero_for_every_request),
         CHAIN_TEST(middleware_takes_no_memory),
         CHAIN_TEST(an_expression_that_takes_too_long),
+        CHAIN_TEST(input_behind_a_waiting_request_has_an_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

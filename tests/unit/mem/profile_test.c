@@ -10,18 +10,18 @@
 #define SANITIZED 0
 #endif
 
-/* shows MC-22, MC-23: the strings are those of the source */
+/* shows MC-22, MC-23: the keys are those of the source, and larger slabs */
 static void confs(void **state)
 {
     (void)state;
     assert_string_equal(weft_profile_conf(WEFT_PROFILE_SYSTEM), "");
     assert_string_equal(weft_profile_conf(WEFT_PROFILE_THROUGHPUT), "abort_conf:true");
-    assert_string_equal(
-        weft_profile_conf(WEFT_PROFILE_BALANCED),
-        "background_thread:true,dirty_decay_ms:500,muzzy_decay_ms:1000,abort_conf:true");
-    assert_string_equal(
-        weft_profile_conf(WEFT_PROFILE_AGGRESSIVE),
-        "background_thread:true,tcache:false,dirty_decay_ms:0,muzzy_decay_ms:0,abort_conf:true");
+    assert_string_equal(weft_profile_conf(WEFT_PROFILE_BALANCED),
+                        "background_thread:true,dirty_decay_ms:500,muzzy_decay_ms:1000,"
+                        "slab_sizes:64-1024:32,abort_conf:true");
+    assert_string_equal(weft_profile_conf(WEFT_PROFILE_AGGRESSIVE),
+                        "background_thread:true,tcache:false,dirty_decay_ms:0,muzzy_decay_ms:0,"
+                        "slab_sizes:64-1024:32,abort_conf:true");
 }
 
 static void figures_follow_malloc(void **state)

@@ -653,7 +653,8 @@ class Serving(unittest.TestCase):
         bodies = Bodies(self.folder)
         self.walk(bodies.all(), False, *bodies.flags)
         for site in ('arena', 'cache', 'coder', 'copy', 'file', 'library', 'offload'):
-            self.assertIn(site, self.sites)
+            if LEAST_STEP == 1:  # else a sample may pass by the one point that there is of a kind
+                self.assertIn(site, self.sites)
 
     def test_every_point_of_a_shared_cache(self):
         redis = redis_test.Redis()

@@ -14,6 +14,7 @@
 #include <poll.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 enum {
@@ -142,11 +143,23 @@ static void make_ready(struct weft_engine *engine, uint32_t slot)
     b->ready_count++; /* never above slot_count: each slot is in it once */
 }
 
+/* libc's recv() and send() may be canceled: in a process with threads each says so before and
+ * after, which is 50 instructions. Nobody cancels our threads. */
+static ssize_t plain_recv(int fd, void *to, size_t room)
+{
+    return syscall(SYS_recvfrom, fd, to, room, 0, NULL, NULL);
+}
+
+static ssize_t plain_send(int fd, const struct iovec *bytes, int flags)
+{
+    return syscall(SYS_sendto, fd, bytes->iov_base, bytes->iov_len, flags, NULL, 0);
+}
+
 static ssize_t read_once(struct weft_engine *engine, struct weft_slot *slot, uint16_t buf)
 {
     ssize_t n;
     do
-        n = recv(slot->fd, weft_bufs_at(engine->bufs, buf), engine->bufs->buffer_bytes, 0);
+        n = plain_recv(slot->fd, weft_bufs_at(engine->bufs, buf), engine->bufs->buffer_bytes);
     while (n < 0 && errno == EINTR);
     if (n < 0)
         n = -errno;
@@ -206,8 +219,7 @@ static ssize_t send_now(const struct weft_slot *slot, struct msghdr *message, in
 {
     ssize_t n;
     do
-        n = message->msg_iovlen == 1 ? send(slot->fd, message->msg_iov->iov_base,
-                                            message->msg_iov->iov_len, MSG_NOSIGNAL | flags)
+        n = message->msg_iovlen == 1 ? plain_send(slot->fd, message->msg_iov, MSG_NOSIGNAL | flags)
                                      : sendmsg(slot->fd, message, MSG_NOSIGNAL | flags);
     while (n < 0 && errno == EINTR);
     return n >= 0 ? n : -errno;

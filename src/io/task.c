@@ -133,6 +133,7 @@ weft_rc weft_tasks_init(struct weft_tasks *tasks, struct weft_account *account, 
     account->unit_bytes = tasks->stack_bytes;
     tasks->stacks = stacks;
     tasks->free = (struct weft_lifo){.list = (uint32_t *)(void *)list, .limit = count};
+    weft_account_read_off(account, &tasks->free, &tasks->takes);
     return 0;
 }
 
@@ -147,6 +148,7 @@ void weft_tasks_fini(struct weft_tasks *tasks)
     if (tasks->stacks == NULL)
         return;
     weft_assert(tasks->waiting == 0);
+    weft_account_leave(tasks->account, &tasks->free);
     size_t pages = 0, count = tasks->free.limit;
     for (uint32_t i = 0; i < tasks->free.fresh; i++)
         pages += task_at(tasks, i)->pages;
@@ -190,10 +192,12 @@ static void book(struct weft_tasks *tasks, struct weft_task *task, const void *s
 
 static struct weft_task *take(struct weft_tasks *tasks)
 {
-    uint32_t fresh = tasks->free.fresh;
-    uint32_t index = weft_fail_point("stack") ? WEFT_LIFO_NONE : weft_lifo_take(&tasks->free);
+    struct weft_lifo *free = &tasks->free;
+    uint32_t fresh = free->fresh;
+    bool digs = weft_lifo_digs(free, weft_lifo_count(free));
+    uint32_t index = weft_fail_point("stack") ? WEFT_LIFO_NONE : weft_lifo_take(free);
     if (WEFT_UNLIKELY(index == fresh) && !open_stack(tasks, index)) {
-        tasks->free.fresh = fresh;
+        free->fresh = fresh;
         index = WEFT_LIFO_NONE;
     }
     if (index == WEFT_LIFO_NONE) {
@@ -203,7 +207,9 @@ static struct weft_task *take(struct weft_tasks *tasks)
     struct weft_task *task = task_at(tasks, index);
     task->index = index; /* a stack that was given back reads as zero */
     book(tasks, task, task);
-    weft_account_use(tasks->account, tasks->stack_bytes);
+    weft_account_tick(&tasks->takes);
+    if (WEFT_UNLIKELY(digs)) /* else as many were out before */
+        weft_account_reach(tasks->account, weft_lifo_out(free) * tasks->stack_bytes);
     return task;
 }
 
@@ -220,6 +226,7 @@ weft_rc weft_tasks_prefault(struct weft_tasks *tasks)
         book(tasks, task, bottom);
         weft_lifo_put(free, index);
     }
+    free->quiet = free->count; /* none was ever out */
     return 0;
 }
 
@@ -227,7 +234,6 @@ static void put(struct weft_tasks *tasks, struct weft_task *task)
 {
     task->magic = 0;
     weft_lifo_put(&tasks->free, task->index);
-    weft_account_unuse(tasks->account, tasks->stack_bytes);
 }
 
 /* How deep a stack went between two waits is not known: all of its pages are handed back. */

@@ -42,6 +42,7 @@ struct weft_tasks {
     size_t stack_bytes;        /* usable bytes of each, whole pages */
     struct weft_lifo free;     /* owned: its list is a mapping; one stack more than may wait */
     _Atomic uint32_t fresh;    /* free.fresh, for reports from other threads */
+    _Atomic uint64_t takes;    /* since init */
     uint32_t waiting;          /* tasks that wait now */
     struct weft_task *current; /* running now, NULL on the worker's own stack */
     void *worker_sp;           /* the worker's own stack while a task runs */

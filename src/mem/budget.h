@@ -31,14 +31,16 @@ struct weft_account {
     size_t unit_bytes;  /* size of one slot, for owners of equal ones; 0 else. Set at start */
     _Atomic size_t reserved;
     _Atomic size_t committed; /* touched so far, not yet given back to the system */
-    _Atomic size_t used;      /* booked here, beyond what `pool` says: weft_account_used() */
+    _Atomic size_t used;      /* booked here, beyond what `free` says: weft_account_used() */
     _Atomic size_t peak;      /* highest of both together */
     _Atomic size_t promised;  /* of `reserved`, to those who run now (arenas; 0 elsewhere) */
     _Atomic uint64_t refused;
     _Atomic uint64_t takes; /* times that something was taken, and given back: likewise */
     _Atomic uint64_t puts;
-    const struct weft_pool
-        *pool;                  /* borrowed: its figures are read off it; NULL: no pool's account */
+    /* Borrowed: of a pool, or of stacks, that books nothing itself: what is out of `free`, each of
+     * unit_bytes, is in use, and was taken so many times. NULL: there is none. */
+    const struct weft_lifo *free;
+    const _Atomic uint64_t *taken;
     struct weft_ledger *ledger; /* borrowed: outlives the account */
     struct weft_account_range ranges[WEFT_ACCOUNT_RANGES];
     _Atomic uint32_t more_ranges; /* that found no place: what is booked stands for its pages */
@@ -46,6 +48,7 @@ struct weft_account {
 
 #define WEFT_ACCOUNT_PROCESS UINT32_MAX
 
+struct weft_lifo; /* mem/lifo.h */
 struct weft_numa; /* mem/numa.h */
 
 struct weft_ledger {
@@ -109,6 +112,12 @@ static inline void weft_account_tick(_Atomic uint64_t *count)
     atomic_store_explicit(count, atomic_load_explicit(count, memory_order_relaxed) + 1,
                           memory_order_relaxed);
 }
+
+/** From now on it is read off a free list and its count of takes; until then none was. */
+void weft_account_read_off(struct weft_account *account, const struct weft_lifo *free,
+                           const _Atomic uint64_t *taken);
+/** Not any more: the account keeps what was counted. For any but who does so, nothing. */
+void weft_account_leave(struct weft_account *account, const struct weft_lifo *free);
 
 static inline void weft_account_reach(struct weft_account *account, size_t used)
 {

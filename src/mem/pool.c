@@ -84,49 +84,8 @@ weft_rc weft_pool_init(struct weft_pool *pool, struct weft_account *account, siz
     }
     pool->reserved = bytes;
     weft_account_tell(account, pool->slots, bytes);
-    weft_assert(account->pool == NULL);
-    account->pool = pool;
+    weft_account_read_off(account, &pool->free, &pool->takes);
     return 0;
-}
-
-/* ---- what its account tells ---- */
-
-/* Read off the pool instead of booked: take and put write three words, not nine. */
-size_t weft_account_used(const struct weft_account *account)
-{
-    const struct weft_pool *pool = account->pool;
-    size_t used = atomic_load_explicit(&account->used, memory_order_relaxed);
-    return pool == NULL ? used : used + weft_pool_used(pool) * (size_t)pool->slot_bytes;
-}
-
-uint64_t weft_account_takes(const struct weft_account *account)
-{
-    uint64_t takes = atomic_load_explicit(&account->takes, memory_order_relaxed);
-    const struct weft_pool *pool = account->pool;
-    return pool == NULL ? takes : takes + atomic_load_explicit(&pool->takes, memory_order_relaxed);
-}
-
-uint64_t weft_account_puts(const struct weft_account *account)
-{
-    uint64_t puts = atomic_load_explicit(&account->puts, memory_order_relaxed);
-    const struct weft_pool *pool = account->pool;
-    if (pool == NULL)
-        return puts;
-    uint64_t out = weft_pool_used(pool);
-    uint64_t takes = atomic_load_explicit(&pool->takes, memory_order_relaxed);
-    return puts + takes - WEFT_MIN(out, takes);
-}
-
-/* The account keeps what the pool has counted. */
-static void leave_account(struct weft_pool *pool)
-{
-    struct weft_account *account = pool->account;
-    if (account->pool != pool)
-        return;
-    uint64_t takes = weft_account_takes(account), puts = weft_account_puts(account);
-    account->pool = NULL;
-    atomic_store_explicit(&account->takes, takes, memory_order_relaxed);
-    atomic_store_explicit(&account->puts, puts, memory_order_relaxed);
 }
 
 /* ---- pages ---- */
@@ -199,7 +158,7 @@ void weft_pool_fini(struct weft_pool *pool)
         return;
     weft_assert(pool->magic == WEFT_POOL_MAGIC);
     weft_assert(weft_pool_used(pool) == 0);
-    leave_account(pool);
+    weft_account_leave(pool->account, &pool->free);
     size_t beside = beside_bytes(pool, weft_lifo_fresh(&pool->free));
     weft_account_commit(pool->account, -(ptrdiff_t)(pool->committed + beside));
     if (pool->reserved > 0)
@@ -254,7 +213,7 @@ uint32_t weft_pool_take_seldom(struct weft_pool *pool)
     }
     pool->tags[index] |= WEFT_POOL_OUT;
     weft_account_tick(&pool->takes);
-    if (pool->account->pool == pool)
+    if (pool->account->free == &pool->free)
         weft_account_reach(pool->account, weft_pool_used(pool) * (size_t)pool->slot_bytes);
     return index;
 }

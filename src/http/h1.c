@@ -442,6 +442,11 @@ static void h1_sent(struct weft_conn *conn, weft_rc rc)
     drive(h);
 }
 
+static void h1_stalled(struct weft_conn *conn)
+{
+    weft_h1_await_write(weft_h1_of(conn));
+}
+
 static void head_late(struct weft_h1 *h)
 {
     weft_loop_count(h->conn.loop, WEFT_COUNTER_TIMEOUTS_HEADER);
@@ -507,6 +512,7 @@ const struct weft_protocol weft_h1 = {
     .bytes = h1_bytes,
     .ended = h1_ended,
     .sent = h1_sent,
+    .stalled = h1_stalled,
     .expired = h1_expired,
     .drain = h1_drain,
 };

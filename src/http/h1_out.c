@@ -34,7 +34,8 @@ void weft_h1_output_done(struct weft_h1 *h)
     h->head_at = 0;
 }
 
-/* Starts sending everything queued. 0, WEFT_PENDING or an error. */
+/* Starts sending everything queued. 0, WEFT_PENDING or an error. The peer's time to take it runs
+ * from when its socket is full. */
 weft_rc weft_h1_flush_start(struct weft_h1 *h)
 {
     unsigned count = 0;
@@ -43,9 +44,12 @@ weft_rc weft_h1_flush_start(struct weft_h1 *h)
     for (unsigned i = 0; i < h->extra_count; i++)
         h->conn.iov[count++] = h->extra[i];
     weft_rc rc = weft_conn_send(&h->conn, count);
+    if (rc == WEFT_SOON) {
+        weft_h1_clear_deadline(h);
+        return WEFT_PENDING;
+    }
     if (rc == WEFT_PENDING)
-        weft_h1_set_deadline(h, WEFT_H1_WRITE_DEADLINE,
-                             h->conn.loop->now_ms + weft_h1_limits_of(h)->write_ms);
+        weft_h1_await_write(h);
     else
         weft_h1_output_done(h);
     return rc;

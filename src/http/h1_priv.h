@@ -47,6 +47,12 @@ static inline void weft_h1_clear_deadline(struct weft_h1 *h)
     weft_timer_disarm(&h->conn.loop->wheel, &h->conn.timer);
 }
 
+static inline void weft_h1_await_write(struct weft_h1 *h)
+{
+    weft_h1_set_deadline(h, WEFT_H1_WRITE_DEADLINE,
+                         h->conn.loop->now_ms + weft_h1_limits_of(h)->write_ms);
+}
+
 static inline struct weft_h1 *weft_h1_of_req(const weft_req *rq)
 {
     return rq->stream;

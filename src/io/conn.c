@@ -460,6 +460,11 @@ static weft_rc file_start(struct weft_conn *conn)
     return 0;
 }
 
+static bool under_way(weft_rc rc)
+{
+    return rc == WEFT_PENDING || rc == WEFT_SOON;
+}
+
 static weft_rc tcp_send(struct weft_conn *conn)
 {
     weft_assert(!conn->sending);
@@ -467,7 +472,7 @@ static weft_rc tcp_send(struct weft_conn *conn)
     weft_rc rc = WEFT_UNLIKELY(conn->file_left > 0) ? file_start(conn) : 0;
     if (rc == 0)
         rc = tcp_continue(conn);
-    conn->sending = rc == WEFT_PENDING;
+    conn->sending = under_way(rc);
     return rc;
 }
 
@@ -483,7 +488,7 @@ static void on_installed(void *ctx, uint32_t index, int fd)
         file_begins(conn);
         rc = tcp_continue(conn);
     }
-    if (rc == WEFT_PENDING)
+    if (under_way(rc))
         return;
     conn->sending = false;
     conn->protocol->sent(conn, rc);
@@ -501,12 +506,23 @@ static void on_sent(void *ctx, uint32_t index, ssize_t bytes)
     weft_rc rc = (weft_rc)WEFT_MIN(bytes, (ssize_t)0);
     if (bytes > 0)
         advance(conn, (size_t)bytes);
-    if (bytes >= 0)
+    bool over = conn->message.msg_iovlen == 0 && conn->file_left == 0; /* mostly, with one send */
+    if (bytes >= 0 && !over)
         rc = tcp_continue(conn);
-    if (rc == WEFT_PENDING)
+    if (under_way(rc))
         return;
     conn->sending = false;
     conn->protocol->sent(conn, rc);
+}
+
+static void on_stalled(void *ctx, uint32_t index)
+{
+    struct weft_loop *loop = ctx;
+    const struct weft_slot *slot = &loop->slots.table[index];
+    if (slot->state != WEFT_SLOT_ACTIVE)
+        return;
+    struct weft_conn *conn = conn_of(loop, slot);
+    conn->protocol->stalled(conn);
 }
 
 static void tcp_recv(struct weft_conn *conn, enum weft_recv_mode mode)
@@ -621,6 +637,7 @@ const struct weft_engine_events weft_conn_events = {
     .accepted = on_accepted,
     .received = on_received,
     .sent = on_sent,
+    .stalled = on_stalled,
     .detached = on_detached,
     .installed = on_installed,
     .watched = on_watched,

@@ -29,6 +29,9 @@ struct weft_conn;
 
 /* A send, a file or a wait that is under way: the protocol is told when it is over. */
 #define WEFT_PENDING ((weft_rc)-115 /* -EINPROGRESS */)
+/* A send that is made with others, before the loop waits again. It may then be pending: `stalled`.
+ */
+#define WEFT_SOON ((weft_rc)-114 /* -EALREADY */)
 
 #define WEFT_OUT_IOV_MAX 4
 
@@ -69,8 +72,10 @@ struct weft_protocol {
     void (*bytes)(struct weft_conn *conn, struct weft_input input);
     /* The peer will send no more (rc 0: it may still read), or is gone (rc < 0). */
     void (*ended)(struct weft_conn *conn, weft_rc rc);
-    /* A pending weft_conn_send() is over: 0, or why not. */
+    /* A weft_conn_send() that was pending, or to be made soon, is over: 0, or why not. */
     void (*sent)(struct weft_conn *conn, weft_rc rc);
+    /* One that was to be made soon is pending: from now on it is the peer who takes his time. */
+    void (*stalled)(struct weft_conn *conn);
     /* The conn's timer is due. */
     void (*expired)(struct weft_conn *conn);
     /* The server drains: close now if nothing is going on, else as soon as that is over. */
@@ -111,7 +116,7 @@ struct weft_conn {
     uint64_t copied;             /* bytes of files that went through user memory */
     uint64_t sent_bytes;         /* since the object was made */
     uint64_t progress_ms;        /* when the peer last took something */
-    bool sending;                /* pending */
+    bool sending;                /* pending, or soon */
     bool corked;                 /* the socket waits for full packets */
     bool installs;               /* counted among those that may have a descriptor */
 };
@@ -149,7 +154,8 @@ void weft_conns_drain(struct weft_loop *loop);
 uint32_t weft_conns_abort(struct weft_loop *loop);
 
 /** Send conn->iov[0..iov_count) and then file_left bytes of conn->file. One at a time.
- *  returns  0: all has left; WEFT_PENDING: `sent` will tell; < 0: the connection is broken */
+ *  returns  0: all has left; WEFT_PENDING: `sent` will tell; WEFT_SOON: likewise, perhaps after
+ *           `stalled`; another < 0: the connection is broken */
 static inline weft_rc weft_conn_send(struct weft_conn *conn, unsigned iov_count)
 {
     conn->message.msg_iov = conn->iov;

@@ -64,6 +64,8 @@ struct weft_engine_events {
     void (*received)(void *ctx, uint32_t slot, int bytes, uint16_t buf);
     /* What weft_engine_send() left pending: bytes sent, 0 (writable again: try), or -errno. */
     void (*sent)(void *ctx, uint32_t slot, ssize_t bytes);
+    /* What weft_engine_send() put off (-EALREADY) has found its socket full: it is pending. */
+    void (*stalled)(void *ctx, uint32_t slot);
     /* After detach: the descriptor is closed, no completion of it will come. */
     void (*detached)(void *ctx, uint32_t slot);
     /* What weft_engine_install() asked for: a descriptor, now the listener's to close, or -errno.
@@ -209,7 +211,9 @@ static inline ssize_t weft_engine_recv_now(struct weft_engine *engine, uint32_t 
 
 /** Send. message, its iovec and the bytes stay untouched until told when pending.
  *  flags    MSG_MORE or 0
- *  returns  bytes sent (> 0, maybe not all); -EINPROGRESS: `sent` will tell; another -errno */
+ *  returns  bytes sent (> 0, maybe not all); -EINPROGRESS: it is pending, `sent` will tell;
+ *           -EALREADY: it is made soon, before the loop waits again: `sent` will tell, or first
+ *           `stalled` that it is pending; another -errno */
 static inline ssize_t weft_engine_send(struct weft_engine *engine, uint32_t slot,
                                        struct msghdr *message, int flags)
 {

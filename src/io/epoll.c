@@ -236,10 +236,12 @@ static void send_departures(struct weft_engine *engine)
     for (uint32_t i = 0; i < count; i++) {
         struct weft_slot *slot = &engine->slots[departures[i].slot];
         ssize_t n = send_now(slot, departures[i].message, departures[i].flags);
-        if (n == -EAGAIN)
+        if (n == -EAGAIN) {
             slot->io |= IO_WRITE;
-        else
+            engine->events->stalled(engine->ctx, departures[i].slot);
+        } else {
             engine->events->sent(engine->ctx, departures[i].slot, n);
+        }
     }
 }
 
@@ -478,7 +480,7 @@ static ssize_t epoll_send(struct weft_engine *engine, uint32_t index, struct msg
     struct weft_slot *slot = &engine->slots[index];
     if (b->departure_count < DEPARTURES_MAX) {
         b->departures[b->departure_count++] = (struct departure){message, index, flags};
-        return -EINPROGRESS;
+        return -EALREADY;
     }
     ssize_t n = send_now(slot, message, flags);
     if (n != -EAGAIN)

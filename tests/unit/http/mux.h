@@ -386,7 +386,7 @@ static bool mux_send(struct mux *m)
         m->conn.iov[0] = (struct iovec){m->flight, m->out_len};
         m->out_len = 0;
         weft_rc rc = weft_conn_send(&m->conn, 1);
-        if (rc < 0 && rc != WEFT_PENDING)
+        if (rc < 0 && rc != WEFT_PENDING && rc != WEFT_SOON)
             return false;
         mux_wake_senders(m);
     }
@@ -468,6 +468,7 @@ static const struct weft_protocol mux_protocol = {
     .bytes = mux_bytes,
     .ended = mux_ended,
     .sent = mux_sent,
+    .stalled = mux_nothing,
     .expired = mux_nothing,
     .drain = mux_nothing,
 };

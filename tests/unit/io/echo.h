@@ -44,7 +44,7 @@ static int echo_file = -1;
 static uint64_t echo_file_bytes;
 static struct echo *echo_last; /* the object that was told something last */
 static struct {
-    size_t starts, inputs, bytes, ends, errors, sents, expired, drains;
+    size_t starts, inputs, bytes, ends, errors, sents, stalls, expired, drains;
 } echo_told;
 
 static struct echo *echo_of(struct weft_conn *conn)
@@ -78,7 +78,7 @@ static void echo_send(struct echo *e, unsigned iov_count)
     weft_rc rc = weft_conn_send(&e->conn, iov_count);
     if (rc == 0)
         echo_over(e);
-    else if (rc != WEFT_PENDING)
+    else if (rc != WEFT_PENDING && rc != WEFT_SOON)
         echo_drop(e, WEFT_CLOSE_ABORT);
 }
 
@@ -178,6 +178,12 @@ static void echo_expired(struct weft_conn *conn)
     echo_told.expired++;
 }
 
+static void echo_stalled(struct weft_conn *conn)
+{
+    (void)conn;
+    echo_told.stalls++;
+}
+
 static void echo_drain(struct weft_conn *conn)
 {
     (void)conn;
@@ -191,6 +197,7 @@ static const struct weft_protocol echo_protocol = {
     .bytes = echo_bytes,
     .ended = echo_ended,
     .sent = echo_sent,
+    .stalled = echo_stalled,
     .expired = echo_expired,
     .drain = echo_drain,
 };

@@ -9,8 +9,8 @@ weft_rc weft_chain_add(struct weft_chain *chain, weft_handler_fn before, weft_af
     return 0;
 }
 
-weft_rc weft_chain_run(const struct weft_chain *chain, weft_req *rq, weft_handler_fn handler,
-                       void (*failed)(weft_req *rq, weft_rc rc))
+weft_rc weft_chain_run_links(const struct weft_chain *chain, weft_req *rq, weft_handler_fn handler,
+                             void (*failed)(weft_req *rq, weft_rc rc))
 {
     weft_rc rc = WEFT_NEXT;
     uint32_t entered = 0;

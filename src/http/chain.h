@@ -29,10 +29,23 @@ struct weft_chain {
 WEFT_CHECK weft_rc weft_chain_add(struct weft_chain *chain, weft_handler_fn before,
                                   weft_after_fn after);
 
+/* The links of a chain, around the handler. */
+WEFT_CHECK weft_rc weft_chain_run_links(const struct weft_chain *chain, weft_req *rq,
+                                        weft_handler_fn handler,
+                                        void (*failed)(weft_req *rq, weft_rc rc));
+
 /** All befores, the handler, all afters. `failed` turns a negative result into an answer before the
  *  afters see it. */
-WEFT_CHECK weft_rc weft_chain_run(const struct weft_chain *chain, weft_req *rq,
-                                  weft_handler_fn handler,
-                                  void (*failed)(weft_req *rq, weft_rc rc));
+WEFT_CHECK static inline weft_rc weft_chain_run(const struct weft_chain *chain, weft_req *rq,
+                                                weft_handler_fn handler,
+                                                void (*failed)(weft_req *rq, weft_rc rc))
+{
+    if (chain->count > 0)
+        return weft_chain_run_links(chain, rq, handler, failed);
+    weft_rc rc = handler(rq);
+    if (rc < 0)
+        failed(rq, rc);
+    return rc;
+}
 
 #endif

@@ -297,7 +297,7 @@ static bool have_input(struct weft_h1 *h)
     if (h->in.len > 0)
         return true;
     weft_h1_drop_in(h);
-    if (weft_h1_dequeue(h, &h->in))
+    if (h->queue_count > 0 && weft_h1_dequeue(h, &h->in))
         return true;
     if (h->eof)
         close_conn(h, WEFT_CLOSE_CLEAN);
@@ -382,9 +382,10 @@ static void drive(struct weft_h1 *h)
 static void h1_start(struct weft_conn *conn)
 {
     struct weft_h1 *h = weft_h1_of(conn);
-    memset((char *)h + sizeof(h->conn), 0, offsetof(struct weft_h1, rq) - sizeof(h->conn));
-    h->in.buf = WEFT_BUF_NONE;
+    h->in = (struct weft_input){.buf = WEFT_BUF_NONE};
     h->queue_first = h->head_buf = h->carry_buf = WEFT_BUF_NONE;
+    h->queue_count = 0;
+    memset(&h->carry, 0, offsetof(struct weft_h1, extra) - offsetof(struct weft_h1, carry));
     h->close_how = WEFT_CLOSE_CLEAN;
     h->rq.task = NULL;
 }

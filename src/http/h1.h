@@ -42,35 +42,39 @@ struct weft_h1 {
     uint16_t queue_count;
     uint16_t head_buf;  /* kept because the request's head lies in it; WEFT_BUF_NONE: not (yet) */
     uint16_t carry_buf; /* the carry is this receive buffer; WEFT_BUF_NONE: a block */
-    char *carry;        /* a head that came in pieces; NULL: none */
+
+    /* From here on all is zero at first, as far as `extra`. */
+    char *carry; /* a head that came in pieces; NULL: none */
     uint32_t carry_len;
     size_t scanned; /* how far the carry was searched for its end */
 
     /* output */
     char *block; /* NULL until something is to be said */
     uint32_t block_len;
-    uint32_t chunk_at;     /* of the open chunk's size line in the block + 1; 0: none is open */
-    uint32_t head_at;      /* of the last answer's head in the block + 1; 0: it has left */
-    struct iovec extra[2]; /* sent behind the block */
+    uint32_t chunk_at; /* of the open chunk's size line in the block + 1; 0: none is open */
+    uint32_t head_at;  /* of the last answer's head in the block + 1; 0: it has left */
     uint8_t extra_count;
     uint8_t close_how; /* enum weft_close */
 
     /* state */
-    uint8_t deadline;   /* enum weft_h1_deadline: what conn.timer is for */
-    uint8_t body;       /* enum weft_h1_body */
-    bool in_task;       /* the burst runs, or waits */
-    bool requesting;    /* rq is alive */
-    bool keeping;       /* rq may wait: a spare buffer stood in for the one its head lies in */
-    bool answered;      /* rq waits for its last byte to leave */
-    bool partial;       /* `in` is the beginning of a head */
-    bool eof;           /* the client will send no more */
-    bool closing;       /* close once everything queued has left */
-    bool continue_due;  /* 100 Continue was asked for and not sent */
-    bool chunked_out;   /* the streamed answer is chunked */
-    bool source_rests;  /* it had nothing more: what it gave leaves, then it has a while */
-    bool bodiless;      /* the answer may have no body (HEAD, 204, 304) */
-    weft_rc broken;     /* the connection, or 0 */
-    uint64_t body_left; /* WEFT_H1_BODY_LENGTH */
+    uint8_t deadline;  /* enum weft_h1_deadline: what conn.timer is for */
+    uint8_t body;      /* enum weft_h1_body */
+    bool in_task;      /* the burst runs, or waits */
+    bool requesting;   /* rq is alive */
+    bool keeping;      /* rq may wait: a spare buffer stood in for the one its head lies in */
+    bool answered;     /* rq waits for its last byte to leave */
+    bool partial;      /* `in` is the beginning of a head */
+    bool eof;          /* the client will send no more */
+    bool closing;      /* close once everything queued has left */
+    bool continue_due; /* 100 Continue was asked for and not sent */
+    bool chunked_out;  /* the streamed answer is chunked */
+    bool source_rests; /* it had nothing more: what it gave leaves, then it has a while */
+    bool bodiless;     /* the answer may have no body (HEAD, 204, 304) */
+    weft_rc broken;    /* the connection, or 0 */
+
+    /* From here on it is set when there is use for it. */
+    struct iovec extra[2]; /* extra_count of them, sent behind the block */
+    uint64_t body_left;    /* WEFT_H1_BODY_LENGTH */
     uint64_t body_since_ms;
     struct weft_chunked chunked;
     weft_req rq;

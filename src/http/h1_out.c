@@ -15,13 +15,11 @@
 
 static const char hex_digits[] = "0123456789abcdef";
 
-bool weft_h1_block_ready(struct weft_h1 *h)
+bool weft_h1_block_take(struct weft_h1 *h)
 {
-    if (h->block == NULL) {
-        h->block = weft_block_take(h->conn.loop);
-        h->block_len = 0;
-        h->rq.pool_slots++;
-    }
+    h->block = weft_block_take(h->conn.loop);
+    h->block_len = 0;
+    h->rq.pool_slots++;
     return h->block != NULL;
 }
 

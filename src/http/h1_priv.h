@@ -120,8 +120,14 @@ bool weft_h1_queue_has_room(struct weft_h1 *h);
 
 /* ---- h1_out.c ---- */
 
+bool weft_h1_block_take(struct weft_h1 *h);
+
 /* A block to write in; false: the pool is empty. */
-bool weft_h1_block_ready(struct weft_h1 *h);
+static inline bool weft_h1_block_ready(struct weft_h1 *h)
+{
+    return h->block != NULL || weft_h1_block_take(h);
+}
+
 /* Everything queued has left. */
 void weft_h1_output_done(struct weft_h1 *h);
 /* Starts sending everything queued. 0, WEFT_PENDING or an error. */

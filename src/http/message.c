@@ -15,41 +15,20 @@
 void weft_req_init(weft_req *rq, const struct weft_exchange_ops *exchange,
                    struct weft_service *service, void *stream)
 {
+    memset(&rq->body_read, 0, offsetof(weft_req, arena) - offsetof(weft_req, body_read));
+    memset(&rq->body_kind, 0, offsetof(weft_req, file_offset) - offsetof(weft_req, body_kind));
     rq->exchange = exchange;
     rq->service = service;
     rq->loop = service->loop;
     rq->stream = stream;
     rq->route = NULL;
     rq->body_max = service->site->limits.body_bytes_max;
-    rq->body_read = 0;
-    rq->body_touched = false;
-    rq->task = NULL;
-    rq->wait = WEFT_WAIT_NONE;
-    rq->canceled = 0;
-    rq->timed = false;
-    rq->promised = 0;
-    rq->usage = service->usage.routes;
-    rq->site_count = 0;
-    rq->receipt = service->site->receipt;
-    rq->waited = false;
-    rq->body_held = 0;
-    rq->copied = rq->held_peak = 0;
-    rq->body_copied = 0;
-    rq->in_place = rq->alone = false;
-    rq->pool_slots = 1;
     weft_arena_init(&rq->arena, &service->loop->chunks, 0);
-    rq->defers = NULL;
+    rq->usage = service->usage.routes;
+    rq->receipt = service->site->receipt;
+    rq->pool_slots = 1;
     rq->started_ns = service->loop->clock.now_ns;
-    rq->body_kind = WEFT_BODY_NONE;
-    rq->ended = rq->borrowed = rq->uncoded = false;
-    rq->coder = 0;
-    rq->out_count = rq->trailer_count = 0;
-    rq->status = 0;
-    rq->type = (weft_str){0};
-    rq->body = (weft_str){0};
     rq->file = -1;
-    rq->due = WEFT_DUE_NOTHING;
-    rq->answered_bytes = 0;
     rq->out_fields = rq->out_inline;
     rq->trailers = NULL;
     rq->match.param_count = 0;
@@ -679,8 +658,7 @@ int weft_answered(const weft_req *rq)
 
 uint64_t weft_answered_bytes(const weft_req *rq)
 {
-    bool whole = rq->body_kind != WEFT_BODY_STREAM && rq->body_kind != WEFT_BODY_SOURCE;
-    return whole ? rq->body.len : rq->answered_bytes;
+    return weft_req_answered_bytes(rq);
 }
 
 weft_rc weft_raw(weft_req *rq, weft_str bytes)

@@ -111,35 +111,37 @@ struct weft_req {
     struct weft_head head;
     weft_str path; /* decoded */
     uint64_t body_max;
-    uint64_t body_read;
 
-    /* its life */
-    struct weft_task *task; /* set while it waits */
-    weft_rc canceled;       /* 0, or why */
-    bool body_touched;      /* the handler began to read */
-    uint8_t wait;           /* enum weft_wait */
-    bool timed;             /* `deadline` is armed */
-    uint8_t due;            /* enum weft_due: what else goes back at the end */
-    struct weft_timer deadline;
+    /* its life; as far as `arena` all is zero at first */
+    uint64_t body_read;
+    uint64_t answered_bytes; /* of a stream or a source */
+    struct weft_task *task;  /* set while it waits */
+    weft_rc canceled;        /* 0, or why */
+    bool body_touched;       /* the handler began to read */
+    uint8_t wait;            /* enum weft_wait */
+    bool timed;              /* `deadline` is armed */
+    uint8_t due;             /* enum weft_due: what else goes back at the end */
+    size_t promised;         /* bytes reserved of the worker's elastic share */
+    size_t copied;           /* bytes that Weft copied for it, for the receipt */
+    uint64_t body_copied;    /* of them, of the answer's body, for its route */
+    size_t held_peak;        /* most bytes of chunks */
+    uint32_t body_held;      /* bytes of the piece of its body that the handler looks at */
+    uint8_t site_count;
+    bool waited;
+    uint8_t uploads; /* under way: open, and neither kept nor dropped */
+    struct weft_defer_call *defers;
+
     struct weft_arena arena;
-    size_t promised;                    /* bytes reserved of the worker's elastic share */
+    struct weft_timer deadline;
     struct weft_route_usage *usage;     /* borrowed: its route's row; never NULL */
     uint64_t sites[WEFT_REQ_SITES_MAX]; /* live bytes by place: id << 48 | bytes */
-    uint8_t site_count;
-    bool receipt; /* its head shows one: memory.receipt */
-    bool waited;
-    uint8_t uploads;      /* under way: open, and neither kept nor dropped */
-    uint32_t body_held;   /* bytes of the piece of its body that the handler looks at */
-    size_t copied;        /* bytes that Weft copied for it, for the receipt */
-    uint64_t body_copied; /* of them, of the answer's body, for its route */
-    size_t held_peak;     /* most bytes of chunks */
-    uint32_t
-        pool_slots; /* taken for it: object, chunks, blocks, buffers kept, stack it waited on */
-    struct weft_defer_call *defers;
+    /* Taken for it: object, chunks, blocks, buffers kept, stack it waited on. */
+    uint32_t pool_slots;
+    bool receipt;                       /* its head shows one: memory.receipt */
     struct weft_defer_call first_defer; /* most have one at most: it needs no arena */
     uint64_t started_ns;
 
-    /* the response */
+    /* the response; as far as `file_offset` all is zero at first */
     uint8_t body_kind; /* enum weft_body_kind */
     bool ended;        /* the last byte of a stream is queued */
     bool borrowed;     /* answer points into memory of the request: keep it until sent */
@@ -163,7 +165,6 @@ struct weft_req {
         };
         uint32_t held; /* WEFT_BODY_HELD: the holder's object */
     };
-    uint64_t answered_bytes;
     struct weft_out_field *out_fields;
     struct weft_out_field out_inline[WEFT_OUT_FIELDS_INLINE];
     struct weft_out_field *trailers;
@@ -231,7 +232,15 @@ void weft_req_hold_piece(weft_req *rq, size_t bytes);
 size_t weft_req_held_bytes(const weft_req *rq);
 
 /** Its route is known: from now on that row counts what it holds. */
-void weft_req_use(weft_req *rq, struct weft_route_usage *usage);
+static inline void weft_req_use(weft_req *rq, struct weft_route_usage *usage)
+{
+    if (WEFT_UNLIKELY(rq->arena.held > 0)) { /* a long path, many headers */
+        weft_usage_drop(&rq->usage->arena, rq->arena.held);
+        weft_usage_hold(&usage->arena, rq->arena.held);
+    }
+    rq->usage = usage;
+    weft_usage_add(&usage->requests, 1);
+}
 
 /** Arena bytes for a place of the program; NULL: no more, and nothing is counted as refused. */
 void *weft_req_try_alloc(weft_req *rq, size_t bytes, struct weft_alloc_site *site);
@@ -263,6 +272,13 @@ static inline void weft_source_close(const weft_source_ops *source, void *arg)
 
 /** Forget an answer that has not left: another takes its place. */
 void weft_req_unanswer(weft_req *rq);
+
+/** weft_answered_bytes(), without a call. */
+static inline uint64_t weft_req_answered_bytes(const weft_req *rq)
+{
+    bool whole = rq->body_kind != WEFT_BODY_STREAM && rq->body_kind != WEFT_BODY_SOURCE;
+    return whole ? rq->body.len : rq->answered_bytes;
+}
 
 static inline bool weft_req_answered(const weft_req *rq)
 {

@@ -75,23 +75,13 @@ size_t weft_req_held_bytes(const weft_req *rq)
            WEFT_ALIGN_UP(stack, WEFT_PAGE_BYTES);
 }
 
-void weft_req_use(weft_req *rq, struct weft_route_usage *usage)
-{
-    if (WEFT_UNLIKELY(rq->arena.held > 0)) { /* a long path, many headers */
-        weft_usage_drop(&rq->usage->arena, rq->arena.held);
-        weft_usage_hold(&usage->arena, rq->arena.held);
-    }
-    rq->usage = usage;
-    weft_usage_add(&usage->requests, 1);
-}
-
 void weft_req_release(weft_req *rq)
 {
     if (rq->body_held > 0)
         weft_req_hold_piece(rq, 0);
     weft_usage_add(&rq->usage->slots, rq->pool_slots);
     if (rq->head.method != WEFT_HEAD)
-        weft_usage_add(&rq->usage->answer_bytes, weft_answered_bytes(rq));
+        weft_usage_add(&rq->usage->answer_bytes, weft_req_answered_bytes(rq));
     if (rq->body_copied > 0)
         weft_usage_add(&rq->usage->copied_bytes, rq->body_copied);
     if (rq->site_count > 0)

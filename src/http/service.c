@@ -114,19 +114,15 @@ static weft_handler_fn find(weft_req *rq)
 {
     const struct weft_site *site = rq->service->site;
     rq->route = &site->fallback;
-    if (rq->head.flags & WEFT_HEAD_ASTERISK) {
-        weft_req_use(rq, rq->service->usage.routes);
+    if (rq->head.flags & WEFT_HEAD_ASTERISK)
         return options_server;
-    }
     enum weft_match_rc rc =
         weft_router_match(site->router, rq->service->scratch, rq->head.method,
                           weft_span_str(rq->base, rq->head.method_name), rq->path, &rq->match);
     if (WEFT_LIKELY(rc == WEFT_MATCH_OK)) {
         rq->route = rq->match.route;
-        weft_req_use(rq, weft_usage_of(&rq->service->usage, rq->route->index));
         return rq->route->handler;
     }
-    weft_req_use(rq, rq->service->usage.routes);
     if (rc == WEFT_MATCH_METHOD)
         return wrong_method;
     if (rc == WEFT_MATCH_LIMIT)
@@ -216,6 +212,7 @@ static weft_rc prepare(weft_req *rq, weft_handler_fn *out_handler)
         WEFT_TRY(reserve_first(rq));
     WEFT_TRY(decode_path(rq));
     *out_handler = find(rq);
+    weft_req_use(rq, weft_usage_of(&rq->service->usage, rq->route->index));
     return admit(rq);
 }
 

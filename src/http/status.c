@@ -16,19 +16,14 @@ static const struct {
 #undef REFUSAL
 };
 
-static WEFT_COLD void count_refusal(struct weft_loop *loop, int status)
+void weft_status_count_other(struct weft_loop *loop, int status)
 {
+    if (status < 400) {
+        weft_loop_count(loop, WEFT_COUNTER_RESPONSES_3XX);
+        return;
+    }
     weft_loop_count(loop, status < 500 ? WEFT_COUNTER_RESPONSES_4XX : WEFT_COUNTER_RESPONSES_5XX);
     for (size_t i = 0; i < WEFT_COUNT_OF(refusals); i++)
         if (refusals[i].status == status)
             weft_loop_count(loop, (enum weft_counter)refusals[i].counter);
-}
-
-void weft_status_count(struct weft_loop *loop, int status)
-{
-    if (WEFT_UNLIKELY(status >= 400))
-        count_refusal(loop, status);
-    else
-        weft_loop_count(loop,
-                        status < 300 ? WEFT_COUNTER_RESPONSES_2XX : WEFT_COUNTER_RESPONSES_3XX);
 }

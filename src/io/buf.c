@@ -64,7 +64,7 @@ weft_rc weft_bufs_prefault(struct weft_bufs *bufs)
 
 uint16_t weft_bufs_take(struct weft_bufs *bufs)
 {
-    if (weft_bufs_free(bufs) == 0)
+    if (bufs->promised > 0 && weft_bufs_free(bufs) == 0)
         return WEFT_BUF_NONE;
     uint32_t id = weft_pool_take(&bufs->pool);
     if (id == WEFT_POOL_NONE)
@@ -75,11 +75,8 @@ uint16_t weft_bufs_take(struct weft_bufs *bufs)
     return (uint16_t)id;
 }
 
-void weft_bufs_unref(struct weft_bufs *bufs, uint16_t id)
+void weft_bufs_put(struct weft_bufs *bufs, uint16_t id)
 {
-    weft_assert(bufs->infos[id].refs > 0);
-    if (--bufs->infos[id].refs > 0)
-        return;
     if (bufs->lend != NULL && bufs->lend(bufs->lend_ctx, id)) {
         bufs->infos[id].refs = 1; /* the kernel's */
         return;

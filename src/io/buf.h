@@ -75,7 +75,15 @@ static inline bool weft_bufs_spare(const struct weft_bufs *bufs)
     return weft_bufs_free(bufs) > 0;
 }
 
-/** Drop a reference; the last one hands the buffer back, to the kernel first if it wants one. */
-void weft_bufs_unref(struct weft_bufs *bufs, uint16_t id);
+/* A buffer without references goes back, to the kernel first if it wants one. */
+void weft_bufs_put(struct weft_bufs *bufs, uint16_t id);
+
+/** Drop a reference; the last one hands the buffer back. */
+static inline void weft_bufs_unref(struct weft_bufs *bufs, uint16_t id)
+{
+    weft_assert(bufs->infos[id].refs > 0);
+    if (--bufs->infos[id].refs == 0)
+        weft_bufs_put(bufs, id);
+}
 
 #endif

@@ -152,7 +152,8 @@ static inline char *weft_block_take(struct weft_loop *loop)
 
 static inline void weft_block_put(struct weft_loop *loop, char *block)
 {
-    weft_pool_put(&loop->blocks, weft_pool_index(&loop->blocks, block));
+    size_t index = (size_t)(block - loop->blocks.slots) / WEFT_BLOCK_BYTES; /* without a division */
+    weft_pool_put(&loop->blocks, (uint32_t)index);
 }
 
 static inline void weft_loop_count(struct weft_loop *loop, enum weft_counter id)

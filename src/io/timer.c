@@ -81,10 +81,8 @@ void weft_timer_arm(struct weft_wheel *wheel, struct weft_timer *timer, uint64_t
     place(wheel, timer, WEFT_MAX(tick_of(wheel, at_ms), wheel->floor_tick));
 }
 
-void weft_timer_disarm(struct weft_wheel *wheel, struct weft_timer *timer)
+void weft_timer_remove(struct weft_wheel *wheel, struct weft_timer *timer)
 {
-    if (timer->link == NULL)
-        return;
     unlink_timer(wheel, timer);
     wheel->armed--;
 }

@@ -59,12 +59,19 @@ void weft_wheel_init(struct weft_wheel *wheel, uint64_t now_ms, uint32_t precisi
  *  cannot hold the loop. */
 void weft_timer_arm(struct weft_wheel *wheel, struct weft_timer *timer, uint64_t at_ms);
 
-/** Not to fire; good for a timer that is not armed as well. O(1). */
-void weft_timer_disarm(struct weft_wheel *wheel, struct weft_timer *timer);
-
 static inline bool weft_timer_armed(const struct weft_timer *timer)
 {
     return timer->link != NULL;
+}
+
+/* Out of the wheel: one that is armed. */
+void weft_timer_remove(struct weft_wheel *wheel, struct weft_timer *timer);
+
+/** Not to fire; good for a timer that is not armed as well. O(1). */
+static inline void weft_timer_disarm(struct weft_wheel *wheel, struct weft_timer *timer)
+{
+    if (weft_timer_armed(timer))
+        weft_timer_remove(wheel, timer);
 }
 
 /** Fire what is due at now_ms, in the order of its ticks.

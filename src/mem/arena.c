@@ -298,11 +298,6 @@ uint32_t weft_arena_next_class(uint32_t first_class, size_t held)
     return (uint32_t)grown_class(held == 0 ? first_class : 0, held, 0);
 }
 
-size_t weft_arena_peak(const struct weft_arena *arena)
-{
-    return WEFT_MAX(arena->peak, arena->held - (size_t)(arena->end - arena->at));
-}
-
 void weft_arena_reset(struct weft_arena *arena)
 {
     while (arena->chunk != NULL)

@@ -152,7 +152,10 @@ static inline void weft_arena_expect(struct weft_arena *arena, uint32_t class)
 /** Most bytes of chunks that were needed at once since init or reset: those held, without what is
  *  free in the newest. Two arenas that are used alike say the same, however large their chunks,
  *  as long as one chunk is enough. */
-size_t weft_arena_peak(const struct weft_arena *arena);
+static inline size_t weft_arena_peak(const struct weft_arena *arena)
+{
+    return WEFT_MAX(arena->peak, arena->held - (size_t)(arena->end - arena->at));
+}
 
 /** Bytes of one chunk of a class. */
 size_t weft_chunk_bytes(uint32_t class);

@@ -216,7 +216,7 @@ void weft_histories_fini(struct weft_histories *histories)
 }
 
 /* The older window is forgotten and filled anew. */
-static void turn_window(struct weft_history *history)
+static WEFT_COLD void turn_window(struct weft_history *history)
 {
     history->now ^= 1;
     for (size_t i = 0; i < WEFT_HISTORY_BUCKETS; i++)
@@ -224,7 +224,7 @@ static void turn_window(struct weft_history *history)
     history->left = WEFT_HISTORY_WINDOW;
 }
 
-static void predict_again(struct weft_histories *histories, struct weft_history *history)
+static WEFT_COLD void predict_again(struct weft_histories *histories, struct weft_history *history)
 {
     *histories->scratch = (struct weft_history_sum){0};
     weft_history_sum_add(histories->scratch, history);
@@ -238,7 +238,6 @@ void weft_histories_add(struct weft_histories *histories, uint32_t route, size_t
     if (WEFT_UNLIKELY(route >= histories->count))
         return;
     struct weft_history *history = &histories->of[route];
-    uint64_t seen = atomic_load_explicit(&history->seen, memory_order_relaxed);
     if (WEFT_UNLIKELY(history->left == 0)) {
         if (history->until_predict == 0) /* neither seeded nor asked for before */
             book(histories, sizeof(*history));
@@ -248,7 +247,7 @@ void weft_histories_add(struct weft_histories *histories, uint32_t route, size_t
         atomic_store_explicit(&history->peak, bytes, memory_order_relaxed);
     _Atomic uint16_t *at = &history->counts[history->now][bucket_of(bytes)];
     store16(at, load16(at) + 1);
-    atomic_store_explicit(&history->seen, seen + 1, memory_order_relaxed);
+    weft_account_tick(&history->seen);
     history->left--;
     if (WEFT_UNLIKELY(history->until_predict <= 1))
         predict_again(histories, history);

@@ -409,13 +409,14 @@ static void seam_open(const struct weft_protocol *protocol, const struct seam_ro
     for (size_t i = 0; i < count; i++)
         add_route(&routes[i], &seam_routes[i]);
     assert_int_equal(weft_router_compile(seam.router), 0);
-    seam.site = (struct weft_site){
-        .router = seam.router,
-        .limits = seam_limits,
-        .fallback = {.memory_bytes = 16 << 10, .body_bytes_max = seam_limits.body_bytes_max},
-        .server = WEFT_S("weft"),
-        .root_fd = -1,
-        .upload_fd = -1};
+    seam.site = (struct weft_site){.router = seam.router,
+                                   .limits = seam_limits,
+                                   .fallback = {.memory_bytes = 16 << 10,
+                                                .body_bytes_max = seam_limits.body_bytes_max,
+                                                .index = UINT32_MAX},
+                                   .server = WEFT_S("weft"),
+                                   .root_fd = -1,
+                                   .upload_fd = -1};
     assert_int_equal(weft_service_init(&seam.service, &seam.site, &seam.loop), 0);
     seam.loop.owner = &seam.service;
 }

@@ -31,7 +31,7 @@ static void relieve(struct weft_post *post)
     struct weft_worker *worker = WEFT_CONTAINER_OF(post, struct weft_worker, relieve);
     atomic_store(&worker->relieving, false);
     uint32_t level = weft_limits_relief(worker->loop.limits);
-    weft_chunks_withhold(&worker->loop.chunks, atomic_load(&worker->loop.limits->withheld));
+    weft_chunks_withhold(&worker->loop.chunks, weft_limits_withheld(worker->loop.limits));
     if (level >= WEFT_RELIEF_TRIM)
         weft_reclaim_all(&worker->loop);
     if (level >= WEFT_RELIEF_TRIM)

@@ -34,4 +34,9 @@ static inline uint32_t weft_limits_relief(const struct weft_limits *limits)
                           : atomic_load_explicit(&limits->relief, memory_order_relaxed);
 }
 
+static inline size_t weft_limits_withheld(const struct weft_limits *limits)
+{
+    return limits == NULL ? 0 : atomic_load_explicit(&limits->withheld, memory_order_relaxed);
+}
+
 #endif

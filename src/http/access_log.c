@@ -17,15 +17,24 @@ static ssize_t write_now(const char *text, size_t len)
     return n < 0 && errno == EOPNOTSUPP ? write(STDOUT_FILENO, text, len) : n;
 }
 
+/* Nobody reads: lines are dropped, requests are not held up. */
+static void drop(struct weft_access_log *log, size_t at)
+{
+    for (; at < log->len; at++)
+        if (log->lines[at] == '\n')
+            weft_loop_count(log->loop, WEFT_COUNTER_ACCESS_LOG_DROPPED);
+}
+
 void weft_access_log_flush(struct weft_access_log *log)
 {
     size_t at = 0;
     while (at < log->len) {
         ssize_t n = write_now(log->lines + at, log->len - at);
         if (n <= 0)
-            break; /* nobody reads: lines are dropped, requests are not held up */
+            break;
         at += (size_t)n;
     }
+    drop(log, at);
     log->len = 0;
 }
 

@@ -1,7 +1,9 @@
 """Signals: SIGTERM drains, and what a drain promises; CPUs: workers where the mask says."""
 # seconds: 60
 # phases: e2e asan tsan
+import fcntl
 import os
+import re
 import signal
 import subprocess
 import threading
@@ -214,6 +216,31 @@ class ClosedOutput(unittest.TestCase):
         self.assertIsNone(process.poll())
         process.terminate()
         self.assertEqual(process.wait(10 * weft.SLOWER), 0)
+
+    def test_a_slow_reader_of_the_access_log(self):
+        """Standard output is a full pipe: requests are not held up, and the lines that are lost are counted."""
+        reader, writer = os.pipe()
+        fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
+        with open(reader, 'rb') as lines:
+            process = subprocess.Popen([weft.BIN, 'demo', '--port', '0', '--admin-port', '0', '--workers', '1',
+                                        '--access-log', 'text'],
+                                       stdout=writer, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
+            self.addCleanup(process.wait)
+            self.addCleanup(process.kill)
+            os.close(writer)
+            text = ''
+            while not weft.ADMIN.search(text):
+                text += lines.readline().decode()
+            admin = int(weft.ADMIN.search(text).group(1))
+            with weft.Conn(int(weft.LISTENING.search(text).group(1))) as conn:
+                for _ in range(300):
+                    self.assertEqual(conn.ask('/health').status, 200)
+            self.assertTrue(weft.wait_until(lambda: 100 < self.dropped(admin) <= 300))
+
+    def dropped(self, admin):
+        with weft.Conn(admin) as conn:
+            found = re.search(rb'^weft_access_log_dropped_total\{worker="0"\} (\d+)', conn.ask('/metrics').body, re.M)
+        return int(found.group(1))
 
 
 class Cpus(unittest.TestCase):

@@ -15,12 +15,13 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define CQ_PER_SQ     8 /* completions that fit, per submission that does */
-#define RECV_PAUSE_MS 1
-#define BUFFER_GROUP  0
-#define WANTED_MIN    32 /* buffers lent however little comes */
-#define CQES_MAX      32
-#define ACCEPT_DIRECT 0x8000u /* in an accept's tag: what comes are entries of the table */
+#define CQ_PER_SQ         8 /* completions that fit, per submission that does */
+#define RECV_PAUSE_MS     1
+#define BUFFER_GROUP      0
+#define WANTED_MIN        32 /* buffers lent however little comes */
+#define CQES_MAX          32
+#define UNASKED_TURNS_MAX 4       /* of so many completions each */
+#define ACCEPT_DIRECT     0x8000u /* in an accept's tag: what comes are entries of the table */
 
 static size_t buffer_ring_bytes(size_t ring_count)
 {
@@ -425,14 +426,12 @@ static ssize_t uring_send(struct weft_engine *engine, uint32_t index, struct msg
 
 static ssize_t uring_try_send(struct weft_engine *engine, uint32_t index, weft_str bytes)
 {
-    struct uring_backend *b = engine->backend;
     struct weft_slot *slot = &engine->slots[index];
     struct io_uring_sqe *sqe = entry(engine);
     io_uring_prep_send(sqe, slot->fd, bytes.ptr, bytes.len, MSG_NOSIGNAL | MSG_DONTWAIT);
     aim(sqe, slot);
     io_uring_sqe_set_data64(sqe, slot_tag(engine, KIND_SEND, index));
     slot->io |= IO_SENDING;
-    b->at_once = true;
     return -EINPROGRESS;
 }
 
@@ -649,9 +648,12 @@ static weft_rc uring_turn(struct weft_engine *engine, int64_t wait_ms)
     lend_spares(engine);
     int rc = 0;
     /* Where completions are there already, liburing does not ask for others to be made: of sends
-     * that are over at once there are always some left, and they would starve everybody else. */
-    bool crowded = b->at_once && io_uring_cq_ready(&b->ring) > 0;
-    b->at_once = false;
+     * that are over at once there are always some left, and they would starve everybody else. To
+     * ask in every such turn costs throughput. */
+    b->unasked = io_uring_cq_ready(&b->ring) > 0 ? b->unasked + 1 : 0;
+    bool crowded = b->unasked >= UNASKED_TURNS_MAX;
+    if (crowded)
+        b->unasked = 0;
     if (wait_ms == 0 || crowded) {
         rc = io_uring_submit_and_get_events(&b->ring);
     } else if (wait_ms < 0) {

@@ -52,7 +52,7 @@ struct uring_backend {
     bool ran_out;         /* the kernel found none: more are wanted */
     uint32_t ring_mask;
     uint32_t ring_adds;           /* added since the last advance */
-    bool at_once;                 /* sends that are over when submitted were asked for */
+    uint32_t unasked;             /* turns in which no further completions were asked for */
     uint64_t asked;               /* questions put to the kernel at once: each has its own tag */
     struct sockaddr_storage peer; /* an answer's place: not on a stack, it might come late */
 };

@@ -229,7 +229,7 @@ class Mistakes(unittest.TestCase):
     def test_a_coding_that_there_is_not(self):
         code, _, errors = weft.run('check', '--compress-codings', 'gzip, lzma')
         self.assertEqual(code, 2)
-        self.assertIn('compress.codings', errors)
+        self.assertIn('--compress-codings', errors)
         self.assertIn("is not a list of zstd, br and gzip", errors)
 
     def test_off_unless_asked_for(self):

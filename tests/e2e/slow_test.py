@@ -311,6 +311,21 @@ class Waiting(weft.Case):
             conn.close()
 
 
+    def test_nobody_starves_while_others_stream(self):
+        """Sends that are over at once do not keep the others' requests in the kernel: all streams begin, and a
+        request beside them is answered, long before each has filled its socket (2 MB and more)."""
+        conns = [self.conn(receive_bytes=2048) for _ in range(300)]
+        before = self.server.metrics()['sent_bytes_total']
+        for conn in conns:
+            conn.send(weft.request('/stream'))
+        self.assertEqual(self.get('/').status, 200)
+        for conn in conns:
+            conn.until(b'Chunk 5\n')
+        self.assertLess(self.server.metrics()['sent_bytes_total'] - before, 300 << 18)
+        for conn in conns:
+            conn.close()
+
+
 class GoneFile(Resets):
     """The same while a file is on its way."""
 

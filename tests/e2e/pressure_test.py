@@ -80,10 +80,11 @@ class Pressure(unittest.TestCase):
             young = server.conn()
             self.assertEqual(young.ask('/').status, 200)
             before = server.metrics()
-            self.hoard_to(server, 99)
-            napping = threading.Thread(target=lambda: server.ask('/nap?ms=%d' % (1500 * weft.SLOWER)))
+            napping = threading.Thread(target=lambda: server.ask('/nap?ms=%d' % (2500 * weft.SLOWER)))
             napping.start()
             try:
+                self.assertTrue(weft.wait_until(lambda: server.metrics()['tasks_waiting'] > 0))
+                self.hoard_to(server, 99)
                 self.assertTrue(weft.wait_until(
                     lambda: server.metrics()['connections_relieved_total'] >
                     before['connections_relieved_total'], 2))

@@ -66,7 +66,7 @@ static void adapt_wanted(struct weft_engine *engine)
     b->filled_most = WEFT_MAX(b->filled_most, b->filled);
     b->filled = 0;
     if (b->ran_out)
-        b->wanted = WEFT_MIN(b->wanted * 2, (uint32_t)engine->size.buffers);
+        b->wanted = WEFT_MIN(b->wanted + b->wanted / 2, (uint32_t)engine->size.buffers);
     b->ran_out = false;
 }
 
@@ -114,13 +114,13 @@ static void take_back(struct weft_engine *engine)
     promise(engine);
 }
 
-/* A window of reclaim ends: twice what came in its busiest turn will do. */
+/* A window of reclaim ends: half as many again as came in its busiest turn will do. */
 static void uring_window(struct weft_engine *engine)
 {
     struct uring_backend *b = engine->backend;
     uint32_t enough = wanted_min(engine);
-    while (enough < b->filled_most * 2 && enough < b->wanted)
-        enough *= 2;
+    while (enough < b->filled_most + b->filled_most / 2 && enough < b->wanted)
+        enough += enough / 2;
     b->wanted = WEFT_MIN(b->wanted, enough);
     b->filled_most = 0;
     take_back(engine);

@@ -58,8 +58,8 @@ static uint32_t wanted_min(const struct weft_engine *engine)
 }
 
 /* The ring is a queue: every buffer in it is used in turn, and stays in memory. So it gets what a
- * turn needs, and no more: twice when it ran dry, and less again by uring_window(). The rest is
- * kept for it all the same. */
+ * turn needs, and no more: half as many again when it ran dry, and less by uring_window(). The rest
+ * is kept for it all the same. */
 static void adapt_wanted(struct weft_engine *engine)
 {
     struct uring_backend *b = engine->backend;
@@ -426,12 +426,14 @@ static ssize_t uring_send(struct weft_engine *engine, uint32_t index, struct msg
 
 static ssize_t uring_try_send(struct weft_engine *engine, uint32_t index, weft_str bytes)
 {
+    struct uring_backend *b = engine->backend;
     struct weft_slot *slot = &engine->slots[index];
     struct io_uring_sqe *sqe = entry(engine);
     io_uring_prep_send(sqe, slot->fd, bytes.ptr, bytes.len, MSG_NOSIGNAL | MSG_DONTWAIT);
     aim(sqe, slot);
     io_uring_sqe_set_data64(sqe, slot_tag(engine, KIND_SEND, index));
     slot->io |= IO_SENDING;
+    b->unasked = UNASKED_TURNS_MAX; /* thousands come behind it */
     return -EINPROGRESS;
 }
 

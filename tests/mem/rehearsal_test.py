@@ -610,6 +610,7 @@ class Serving(unittest.TestCase):
         self.start(*flags, **program)
         for exchange in exchanges:  # the first time more is touched than later: not to be compared
             self.assertIsNone(self.perform(exchange, admin), exchange.__name__)
+        self.server.ask('/')  # the worker lends its first buffers in its first turn, whoever was asked so far
         weft.wait_until(lambda: self.server.open_connections() == 0)
         before = self.held()
         points = 0

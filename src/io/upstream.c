@@ -1,19 +1,8 @@
 /* upstream.c - see upstream.h. */
 #include "io/upstream.h"
+#include "base/mutex.h"
 #include <errno.h>
 #include <time.h>
-
-static void lock(struct weft_upstream *upstream)
-{
-    int rc = pthread_mutex_lock(&upstream->lock);
-    weft_assert(rc == 0);
-}
-
-static void unlock(struct weft_upstream *upstream)
-{
-    int rc = pthread_mutex_unlock(&upstream->lock);
-    weft_assert(rc == 0);
-}
 
 /* Figures that change under the lock only; read without it. */
 static void count_to(_Atomic uint32_t *figure, uint32_t value)
@@ -68,11 +57,11 @@ static void become(struct weft_upstream *upstream, enum weft_upstream_state stat
 
 weft_rc weft_upstream_open(struct weft_upstream *upstream)
 {
-    lock(upstream);
+    weft_mutex_lock(&upstream->lock);
     bool first = state_is(upstream, WEFT_UPSTREAM_INITIALIZED);
     if (first)
         become(upstream, WEFT_UPSTREAM_ACTIVE);
-    unlock(upstream);
+    weft_mutex_unlock(&upstream->lock);
     return first ? 0 : WEFT_ESTATE;
 }
 
@@ -108,11 +97,11 @@ static void dequeue(struct weft_upstream *upstream, struct weft_upstream_waiter 
 
 bool weft_upstream_forget(struct weft_upstream *upstream, struct weft_upstream_waiter *waiter)
 {
-    lock(upstream);
+    weft_mutex_lock(&upstream->lock);
     bool queued = waiter->queued;
     if (queued)
         dequeue(upstream, waiter);
-    unlock(upstream);
+    weft_mutex_unlock(&upstream->lock);
     return queued;
 }
 
@@ -139,9 +128,9 @@ static weft_rc acquire(struct weft_upstream *upstream, struct weft_upstream_wait
 weft_rc weft_upstream_acquire(struct weft_upstream *upstream, struct weft_upstream_waiter *waiter,
                               uint32_t *out_conn)
 {
-    lock(upstream);
+    weft_mutex_lock(&upstream->lock);
     weft_rc rc = acquire(upstream, waiter, out_conn);
-    unlock(upstream);
+    weft_mutex_unlock(&upstream->lock);
     return rc;
 }
 
@@ -172,9 +161,9 @@ static struct weft_upstream_waiter *take_back(struct weft_upstream *upstream, ui
 
 void weft_upstream_release(struct weft_upstream *upstream, uint32_t conn)
 {
-    lock(upstream);
+    weft_mutex_lock(&upstream->lock);
     struct weft_upstream_waiter *waiter = take_back(upstream, conn);
-    unlock(upstream);
+    weft_mutex_unlock(&upstream->lock);
     if (waiter != NULL)
         waiter->told(waiter);
 }
@@ -185,11 +174,11 @@ void weft_upstream_release(struct weft_upstream *upstream, uint32_t conn)
 static void tell_all(struct weft_upstream *upstream)
 {
     for (;;) {
-        lock(upstream);
+        weft_mutex_lock(&upstream->lock);
         struct weft_upstream_waiter *waiter = upstream->first;
         if (waiter != NULL)
             dequeue(upstream, waiter);
-        unlock(upstream);
+        weft_mutex_unlock(&upstream->lock);
         if (waiter == NULL)
             return;
         waiter->told(waiter);
@@ -212,18 +201,18 @@ static struct timespec in_ms(uint32_t ms)
 weft_rc weft_upstream_close(struct weft_upstream *upstream, uint32_t wait_ms)
 {
     struct timespec until = in_ms(wait_ms);
-    lock(upstream);
+    weft_mutex_lock(&upstream->lock);
     if (!state_is(upstream, WEFT_UPSTREAM_TERMINATED))
         become(upstream, WEFT_UPSTREAM_CLOSING);
-    unlock(upstream);
+    weft_mutex_unlock(&upstream->lock);
     tell_all(upstream);
-    lock(upstream);
+    weft_mutex_lock(&upstream->lock);
     end_if_empty(upstream);
     int late = 0;
     while (!state_is(upstream, WEFT_UPSTREAM_TERMINATED) && late == 0)
         late = pthread_cond_timedwait(&upstream->ended, &upstream->lock, &until);
     bool ended = state_is(upstream, WEFT_UPSTREAM_TERMINATED);
-    unlock(upstream);
+    weft_mutex_unlock(&upstream->lock);
     return ended ? 0 : WEFT_EDEADLINE;
 }
 

@@ -5,6 +5,7 @@
  * generation 1: a zero, forgotten somewhere, names nothing.
  */
 #include "mem/objects.h"
+#include "base/mutex.h"
 #include "mem/pool.h"
 #include <pthread.h>
 #include <stdlib.h>
@@ -175,8 +176,7 @@ static void lock(weft_objects *objects, struct weft_object_store *store)
     if (objects->per_worker)
         return;
     if (atomic_load_explicit(&store->owner, memory_order_relaxed) != &self) {
-        int failed = pthread_mutex_lock(&store->lock);
-        weft_assert(failed == 0);
+        weft_mutex_lock(&store->lock);
         atomic_store_explicit(&store->owner, &self, memory_order_relaxed);
     }
     store->depth++;
@@ -190,7 +190,7 @@ static void unlock(weft_objects *objects, struct weft_object_store *store)
     if (--store->depth > 0)
         return;
     atomic_store_explicit(&store->owner, NULL, memory_order_relaxed);
-    pthread_mutex_unlock(&store->lock);
+    weft_mutex_unlock(&store->lock);
 }
 
 void weft_objects_lock(weft_objects *objects)

@@ -1,18 +1,7 @@
 /* cache_writes.c - see cache_writes.h. Who is told his turn is posted to his loop, and what is
  * posted lies on his stack: one who is canceled meanwhile waits for that post. */
 #include "serve/cache/cache_writes.h"
-
-static void lock(struct weft_cache_writes *writes)
-{
-    int rc = pthread_mutex_lock(&writes->lock);
-    weft_assert(rc == 0);
-}
-
-static void unlock(struct weft_cache_writes *writes)
-{
-    int rc = pthread_mutex_unlock(&writes->lock);
-    weft_assert(rc == 0);
-}
+#include "base/mutex.h"
 
 static struct weft_cache_write **list_of(struct weft_cache_writes *writes, uint64_t hash)
 {
@@ -41,13 +30,13 @@ static void come(struct weft_post *post)
 static bool stand_in_line(struct weft_cache_writes *writes, struct weft_cache_write *write)
 {
     struct weft_cache_write **at = list_of(writes, write->hash);
-    lock(writes);
+    weft_mutex_lock(&writes->lock);
     write->has = true;
     for (; *at != NULL; at = &(*at)->next)
         write->has &= (*at)->hash != write->hash;
     *at = write;
     bool has = write->has;
-    unlock(writes);
+    weft_mutex_unlock(&writes->lock);
     return has;
 }
 
@@ -61,7 +50,7 @@ static void leave_line(struct weft_cache_writes *writes, const struct weft_cache
 
 void weft_cache_write_end(struct weft_cache_writes *writes, struct weft_cache_write *write)
 {
-    lock(writes);
+    weft_mutex_lock(&writes->lock);
     weft_assert(write->has);
     leave_line(writes, write);
     struct weft_cache_write *next = *list_of(writes, write->hash);
@@ -69,7 +58,7 @@ void weft_cache_write_end(struct weft_cache_writes *writes, struct weft_cache_wr
         next = next->next;
     if (next != NULL)
         next->has = true;
-    unlock(writes);
+    weft_mutex_unlock(&writes->lock);
     if (next != NULL)
         weft_loop_post(next->rq->loop, &next->post); /* it stays until that has run */
 }
@@ -84,11 +73,11 @@ weft_rc weft_cache_write_begin(struct weft_cache_writes *writes, weft_req *rq, u
     weft_rc rc = weft_req_wait(rq, WEFT_WAIT_TIME);
     if (rc == 0)
         return 0;
-    lock(writes);
+    weft_mutex_lock(&writes->lock);
     bool told = write->has;
     if (!told)
         leave_line(writes, write);
-    unlock(writes);
+    weft_mutex_unlock(&writes->lock);
     if (told) {
         weft_ignore(weft_req_wait(rq, WEFT_WAIT_JOB)); /* for the post; why it is over is known */
         weft_cache_write_end(writes, write);

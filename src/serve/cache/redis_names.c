@@ -1,6 +1,7 @@
 /* redis_names.c - see redis_names.h. Looking every few ms, and not a post to each who waits: names
  * are asked for when a connection is made, which is rare. */
 #include "serve/cache/redis_names.h"
+#include "base/mutex.h"
 #include <errno.h>
 #include <time.h>
 #include "base/clock.h"
@@ -8,18 +9,6 @@
 #include "http/service.h"
 
 #define LOOK_MS 2
-
-static void lock(struct weft_redis_names *names)
-{
-    int rc = pthread_mutex_lock(&names->lock);
-    weft_assert(rc == 0);
-}
-
-static void unlock(struct weft_redis_names *names)
-{
-    int rc = pthread_mutex_unlock(&names->lock);
-    weft_assert(rc == 0);
-}
 
 static struct weft_redis_names *names_of(struct weft_offload_job *job)
 {
@@ -33,12 +22,12 @@ static void look_up(struct weft_offload_job *job)
     struct weft_redis_address address = names->address; /* nobody else writes it */
     weft_rc rc = names->resolve(&address);
     (void)clock_gettime(CLOCK_MONOTONIC, &now); /* there is always one; the loops' clock, too */
-    lock(names);
+    weft_mutex_lock(&names->lock);
     names->address = address;
     names->rc = rc;
     names->until_ms =
         (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / WEFT_NS_PER_MS + 1 + names->fresh_ms;
-    unlock(names);
+    weft_mutex_unlock(&names->lock);
 }
 
 static void looked_up(struct weft_offload_job *job)
@@ -67,12 +56,12 @@ static weft_rc known(struct weft_redis_names *names, uint64_t now_ms,
                      struct weft_redis_address *out)
 {
     weft_rc rc = WEFT_NEXT;
-    lock(names);
+    weft_mutex_lock(&names->lock);
     if (now_ms < names->until_ms)
         rc = names->rc;
     if (rc == 0)
         *out = names->address;
-    unlock(names);
+    weft_mutex_unlock(&names->lock);
     return rc;
 }
 

@@ -16,6 +16,7 @@
 
 #include <pthread.h>
 #include <weft/channel.h>
+#include "base/mutex.h"
 #include "io/loop.h"
 
 #define WEFT_CHANNEL_EVENTS_MAX 4096
@@ -104,13 +105,12 @@ extern const struct weft_holder weft_subscribers_holder;
 
 static inline void weft_channel_lock(struct weft_channel_store *store)
 {
-    int failed = pthread_mutex_lock(&store->lock);
-    weft_assert(failed == 0);
+    weft_mutex_lock(&store->lock);
 }
 
 static inline void weft_channel_unlock(struct weft_channel_store *store)
 {
-    pthread_mutex_unlock(&store->lock);
+    weft_mutex_unlock(&store->lock);
 }
 
 #endif

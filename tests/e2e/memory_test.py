@@ -80,13 +80,16 @@ class Explained(unittest.TestCase):
                 self.assertTrue(one.all_closed())
                 self.check(one, via + ', after')
 
+    def held(self, memory, name):
+        return sum(owner['resident'] for owner in memory['owners'] if owner['owner'] == name)
+
     def test_what_bodies_hold(self):
         """Coders at work, a cache and the file behind it, a pool: counted where they lie."""
         with tempfile.TemporaryDirectory(prefix='weft-memory.') as folder, \
                 weft.Server('--workers', '2', '--memory-limit', '300M', '--compress-codings', 'zstd, br, gzip',
                             '--cache-pmem-path', folder, '--cache-pmem-bytes', '8M') as one:
             before = one.memory()['explained']['residual']
-            conns = [one.conn() for _ in range(8)]
+            conns = [one.conn() for _ in range(32)]  # four coders a worker; a hash deals the connections out
             for conn in conns:
                 conn.send(weft.request('/stream?n=1000000000&pause=100000',
                                        headers=[('Accept-Encoding', 'br')]))
@@ -96,13 +99,12 @@ class Explained(unittest.TestCase):
                     conn.ask('/cache/%d?pad=16000' % i)
                 for _ in range(3):
                     conn.ask('/shop/products')
+            # a head leaves before its coder has begun
+            self.assertTrue(weft.wait_until(lambda: self.held(one.memory(), 'compress') > MB))
             memory = self.check(one, 'bodies')
             self.assertLess(abs(memory['explained']['residual'] - before), MB / 4)
-            held = {}
-            for owner in memory['owners']:
-                held[owner['owner']] = held.get(owner['owner'], 0) + owner['resident']
-            self.assertGreater(held['cache files'], MB)
-            self.assertGreater(held['compress'], MB)
+            self.assertGreater(self.held(memory, 'cache files'), MB)
+            self.assertGreater(self.held(memory, 'compress'), MB)
             for conn in conns:
                 conn.reset()
             self.assertTrue(one.all_closed())

@@ -12,8 +12,8 @@
              the start's points per engine, or all of them, and longer runs of failures, with
              REHEARSAL=all
 
-A phase builds what it runs. The last line is alone and plain: "N passed, N failed", with
-", N skipped" when some were. Exit 1 when something failed or no test ran.
+A phase builds what it runs. What failed is named once more at the end. The last line is alone and
+plain: "N passed, N failed", with ", N skipped" when some were. Exit 1 when something failed or no test ran.
 """
 import argparse
 import json
@@ -45,10 +45,12 @@ CMOCKA = re.compile(r'\[\s*(PASSED|FAILED|SKIPPED)\s*\] (\d+) test\(s\)')
 class Totals(dict):
     def __init__(self):
         super().__init__(passed=0, failed=0, skipped=0)
+        self.failures = []  # a line each
 
     def add(self, other):
         for key in self:
             self[key] += other[key]
+        self.failures += other.failures
 
     def text(self):
         skipped = ', %(skipped)d skipped' % self if self['skipped'] else ''
@@ -95,6 +97,8 @@ def count_cmocka(entry):
         totals['failed'] = max(totals['failed'], 1)  # a crash or a sanitizer report at exit
     elif sum(totals.values()) == 0:
         totals['passed'] = 1  # not a cmocka program: it is one test
+    if totals['failed']:
+        totals.failures.append('%s: %s' % (entry['name'], entry['result'].lower()))
     return totals
 
 
@@ -129,7 +133,8 @@ def run_e2e(phase, folder, prefix):
         done = subprocess.run(command, stdin=subprocess.DEVNULL, check=False)
         try:
             with open(out, encoding='utf-8') as source:
-                totals.add(json.load(source))
+                counts, totals.failures = json.load(source)
+                totals.update(counts)
         except (OSError, ValueError):
             pass
     if done.returncode != 0 and totals['failed'] == 0:
@@ -182,8 +187,9 @@ def main():
         totals = run_phase(phase)
         lines.append('%-8s %6.1f s  %s' % (phase, time.monotonic() - started, totals.text()))
         print('== ' + lines[-1])
+        totals.failures = ['FAIL %s: %s' % (phase, line) for line in totals.failures]
         total.add(totals)
-    print('\n' + '\n'.join(lines))
+    print('\n' + '\n'.join(total.failures + lines))
     if total['passed'] + total['failed'] == 0:
         print('no test ran')
     print(total.text())

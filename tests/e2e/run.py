@@ -50,10 +50,15 @@ class Result(unittest.TextTestResult):
         super().addExpectedFailure(test, err)
         self.passed += 1
 
+    def broken(self):
+        """What failed, and the last line of why."""
+        found = {}
+        for test, why in self.failures + self.errors + [(test, 'it passed') for test in self.unexpectedSuccesses]:
+            found.setdefault(getattr(test, 'test_case', test).id(), why.strip().split('\n')[-1])
+        return found
+
     def totals(self):
-        broken = [test for test, _ in self.failures + self.errors] + self.unexpectedSuccesses
-        names = {getattr(test, 'test_case', test).id() for test in broken}
-        return {'passed': self.passed, 'failed': len(names), 'skipped': len(self.skipped)}
+        return {'passed': self.passed, 'failed': len(self.broken()), 'skipped': len(self.skipped)}
 
 
 def run_one(path, result_path):
@@ -66,7 +71,7 @@ def run_one(path, result_path):
     tests = unittest.defaultTestLoader.loadTestsFromModule(module)
     result = unittest.TextTestRunner(resultclass=Result, verbosity=2).run(tests)
     with open(result_path, 'w', encoding='utf-8') as out:
-        json.dump(result.totals(), out)
+        json.dump((result.totals(), result.broken()), out)
     return 0 if result.wasSuccessful() else 1
 
 
@@ -105,7 +110,7 @@ def uring_refused():
 
 
 def run_child(job, args):
-    """One file on one engine. Returns (totals, seconds, output)."""
+    """One file on one engine. Returns (totals, what failed and why, seconds, output)."""
     file, engine = job
     env = dict(os.environ, WEFT_BIN=os.path.abspath(args.bin), WEFT_ENGINE=engine,
                WEFT_PHASE=args.phase, PYTHONDONTWRITEBYTECODE='1')
@@ -133,23 +138,26 @@ def run_child(job, args):
             text = output.read().decode('utf-8', 'replace') + note
         try:
             with open(result_path, encoding='utf-8') as source:
-                totals = json.load(source)
+                totals, broken = json.load(source)
         except (OSError, ValueError):
-            totals = {'passed': 0, 'failed': 1, 'skipped': 0}
+            totals, broken = {'passed': 0, 'failed': 1, 'skipped': 0}, {}
     if sum(totals.values()) == 0:
         totals['failed'] = 1
         text += '\nno test in this file'
     if (note or child.returncode) and totals['failed'] == 0:
         totals['failed'] = 1
-    return totals, time.monotonic() - started, text
+    if totals['failed'] and not broken:
+        broken[file.name + '_test'] = text.strip().split('\n')[-1]
+    return totals, broken, time.monotonic() - started, text
 
 
-def run_jobs(jobs, width, args, total):
+def run_jobs(jobs, width, args, total, failures):
     with concurrent.futures.ThreadPoolExecutor(max(width, 1)) as pool:
         waiting = {pool.submit(run_child, job, args): job for job in jobs}
         for done in concurrent.futures.as_completed(waiting):
             file, engine = waiting[done]
-            totals, seconds, text = done.result()
+            totals, broken, seconds, text = done.result()
+            failures += ['%s [%s]: %s' % (name, engine, why) for name, why in broken.items()]
             for key, value in totals.items():
                 total[key] += value
             word = 'FAIL' if totals['failed'] else 'ok  '
@@ -200,24 +208,26 @@ def main():
     args = parser.parse_args()
     args.dir = args.dir or ['tests/e2e']
 
-    total = {'passed': 0, 'failed': 0, 'skipped': 0}
+    total, failures = {'passed': 0, 'failed': 0, 'skipped': 0}, []
     # The longest first, so that none is alone at the end.
     jobs = sorted(collect(args, total), key=lambda job: -job[0].seconds)
     known = {file.name for file, _ in jobs}
     for name in args.names:
         if name not in known and total['skipped'] == 0:
-            print('FAIL %s: no such test in %s' % (name, ' or '.join(args.dir)))
+            failures.append('%s: no such test in %s' % (name, ' or '.join(args.dir)))
             total['failed'] += 1
     if jobs and not os.access(args.bin, os.X_OK):
-        print('FAIL %s is not there: %d test files not run' % (args.bin, len(jobs)))
+        failures.append('%s is not there: %d test files not run' % (args.bin, len(jobs)))
         total['failed'] += len(jobs)
         jobs = []
     for width in (0, 2, 1):
-        run_jobs([job for job in jobs if job[0].width == width], width or args.j, args, total)
+        run_jobs([job for job in jobs if job[0].width == width], width or args.j, args, total, failures)
     if args.json:
         with open(args.json, 'w', encoding='utf-8') as out:
-            json.dump(total, out)
+            json.dump((total, failures), out)
     else:
+        for line in failures:
+            print('FAIL ' + line)
         print('%(passed)d passed, %(failed)d failed, %(skipped)d skipped' % total)
     return 1 if total['failed'] else 0
 

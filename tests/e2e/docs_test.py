@@ -186,6 +186,27 @@ class Docs(unittest.TestCase):
     def test_demo(self):
         self.check_answers(weft.BIN, 'demo', 'demo')
 
+    def test_installed(self):
+        """README: meson install, then nothing but pkg-config: every header is there, and the library starts."""
+        root = os.path.join(self.folder, 'installed')
+        self.command('meson', 'install', '-C', LIBRARY, '--destdir', root, '--no-rebuild', '--quiet')
+        package, = glob.glob(os.path.join(root, '**', 'weft.pc'), recursive=True)
+        env = {'PKG_CONFIG_PATH': os.path.dirname(package), 'PKG_CONFIG_SYSROOT_DIR': root}
+        flags = self.command('pkg-config', '--cflags', '--libs', 'weft', **env).split()
+        source, = (block.text for block in self.of_kind('program') if block.name == 'hello')
+        path, binary = os.path.join(self.folder, 'outside.c'), os.path.join(self.folder, 'outside')
+        with open(path, 'w', encoding='utf-8') as out:
+            out.write(source)
+        self.command('cc', '-Wall', '-Werror', path, *flags, '-o', binary)
+        libraries = os.path.dirname(os.path.dirname(package))
+        self.assertRegex(self.command(binary, '--version', LD_LIBRARY_PATH=libraries), r'^weft \d')
+
+    def command(self, *words, **env):
+        done = subprocess.run(words, stdin=subprocess.DEVNULL, timeout=60, capture_output=True, text=True,
+                              env=dict(os.environ, **env), check=False)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return done.stdout
+
     def check_answers(self, binary, name, command):
         # The environment for programs that do not look at their arguments.
         env = {'WEFT_PORT': '0', 'WEFT_ADMIN_PORT': '0', 'WEFT_ENGINE': weft.ENGINE}

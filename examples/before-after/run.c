@@ -77,7 +77,7 @@ static int serve(const struct ways *ways)
 /* Waits for the line that names the port; 0: there is none. */
 static unsigned short port_said(int fd)
 {
-    char text[4096];
+    char text[4096] = "";
     size_t len = 0;
     unsigned short port = 0;
     while (len + 1 < sizeof(text)) {
@@ -90,6 +90,8 @@ static unsigned short port_said(int fd)
         if (at != NULL && sscanf(at, "listening on http://127.0.0.1:%hu ", &port) == 1)
             break;
     }
+    if (port == 0)
+        (void)fputs(text, stderr); /* why not */
     return port;
 }
 
@@ -100,7 +102,7 @@ static pid_t start(const struct ways *ways, unsigned short *out_port)
         return -1;
     pid_t pid = fork();
     if (pid == 0) {
-        (void)dup2(said[1], STDOUT_FILENO);
+        (void)dup2(said[1], STDERR_FILENO);
         close(said[0]);
         close(said[1]);
         _exit(serve(ways));

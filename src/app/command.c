@@ -5,6 +5,7 @@
 #include "app/server.h"
 #include "base/log.h"
 #include "mem/preload.h"
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -176,6 +177,8 @@ static int command_line(weft_app *app, int argc, char **argv, bool may_exec)
         argv++;
     }
     struct weft_config_errors errors = {0};
+    if (command->run == run_serve)
+        signal(SIGPIPE, SIG_IGN); /* of clients that left, and of who read what we say */
     if (command->run == run_plan)
         app->learned_wanted = take_learned(&argc, argv);
     weft_rc rc = weft_config_load(&app->config, argc, argv, environ, &errors);

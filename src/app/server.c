@@ -488,7 +488,6 @@ static void block_signals(void)
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGHUP); /* the terminal has gone; under nohup it never comes */
     pthread_sigmask(SIG_BLOCK, &set, NULL);
-    signal(SIGPIPE, SIG_IGN);
 }
 
 /* ---- running ---- */
@@ -498,24 +497,26 @@ static bool host_is_v6(const char *host_z)
     return strchr(host_z, ':') != NULL;
 }
 
+/* On standard error, like all that is said: standard output is the access log's alone. */
 static void say_where(const struct weft_server *server)
 {
     const struct weft_config *config = &server->app->config;
     const struct weft_plan *plan = server->plan;
     if (plan->engine_note != NULL)
         weft_log_warn("engine epoll instead of io_uring: %s", plan->engine_note);
-    printf("weft: memory plan: %.1f MiB fixed, %.1f MiB for requests, limit %.1f MiB (%s)\n",
-           (double)plan->fixed / (1 << 20), (double)(plan->total - plan->fixed) / (1 << 20),
-           (double)plan->limit / (1 << 20), plan->limit_source);
+    fprintf(stderr,
+            "weft: memory plan: %.1f MiB fixed, %.1f MiB for requests, limit %.1f MiB (%s)\n",
+            (double)plan->fixed / (1 << 20), (double)(plan->total - plan->fixed) / (1 << 20),
+            (double)plan->limit / (1 << 20), plan->limit_source);
     const char *open = host_is_v6(config->host) ? "[" : "", *shut = *open ? "]" : "";
-    printf("weft: listening on http://%s%s%s:%u (engine %s, %u workers)\n", open, config->host,
-           shut, server->workers[0].loop.listeners[0].port, plan->engine->name_z, plan->workers);
+    fprintf(stderr, "weft: listening on http://%s%s%s:%u (engine %s, %u workers)\n", open,
+            config->host, shut, server->workers[0].loop.listeners[0].port, plan->engine->name_z,
+            plan->workers);
     if (config->admin_enabled) {
         open = host_is_v6(config->admin_host) ? "[" : "", shut = *open ? "]" : "";
-        printf("weft: admin on http://%s%s%s:%u (/ lists its pages)\n", open, config->admin_host,
-               shut, server->admin.loop.listeners[0].port);
+        fprintf(stderr, "weft: admin on http://%s%s%s:%u (/ lists its pages)\n", open,
+                config->admin_host, shut, server->admin.loop.listeners[0].port);
     }
-    fflush(stdout);
 }
 
 static weft_rc start_workers(struct weft_server *server)

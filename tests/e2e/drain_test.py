@@ -202,7 +202,7 @@ class Signals(weft.Case):
 
 class ClosedOutput(unittest.TestCase):
     def test_nobody_reads_what_it_says(self):
-        """Standard output is a closed pipe: it serves all the same."""
+        """Standard output and error are a closed pipe: it serves all the same."""
         server = weft.Server('--access-log', 'text', ready=False)
         self.addCleanup(server.kill)
         server.wait_ready()
@@ -210,7 +210,7 @@ class ClosedOutput(unittest.TestCase):
         reader, writer = os.pipe()
         os.close(reader)
         process = subprocess.Popen([weft.BIN, 'demo', '--port', '0', '--admin-port', '0'], stdout=writer,
-                                   stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
+                                   stderr=writer, stdin=subprocess.DEVNULL)
         os.close(writer)
         time.sleep(0.5)
         self.assertIsNone(process.poll())
@@ -218,24 +218,30 @@ class ClosedOutput(unittest.TestCase):
         self.assertEqual(process.wait(10 * weft.SLOWER), 0)
 
     def test_a_slow_reader_of_the_access_log(self):
-        """Standard output is a full pipe: requests are not held up, and the lines that are lost are counted."""
+        """Standard output is a full pipe: requests are not held up, and the lines that are lost are counted.
+        Nothing else is written there: where it listens stands on standard error."""
         reader, writer = os.pipe()
+        self.addCleanup(os.close, reader)
         fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
-        with open(reader, 'rb') as lines:
-            process = subprocess.Popen([weft.BIN, 'demo', '--port', '0', '--admin-port', '0', '--workers', '1',
-                                        '--access-log', 'text'],
-                                       stdout=writer, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
-            self.addCleanup(process.wait)
-            self.addCleanup(process.kill)
-            os.close(writer)
-            text = ''
-            while not weft.ADMIN.search(text):
-                text += lines.readline().decode()
-            admin = int(weft.ADMIN.search(text).group(1))
-            with weft.Conn(int(weft.LISTENING.search(text).group(1))) as conn:
-                for _ in range(300):
-                    self.assertEqual(conn.ask('/health').status, 200)
-            self.assertTrue(weft.wait_until(lambda: 100 < self.dropped(admin) <= 300))
+        process = subprocess.Popen([weft.BIN, 'demo', '--port', '0', '--admin-port', '0', '--workers', '1',
+                                    '--access-log', 'text'],
+                                   stdout=writer, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        self.addCleanup(process.stderr.close)
+        os.close(writer)
+        text = ''
+        while not weft.ADMIN.search(text):
+            line = process.stderr.readline().decode()
+            self.assertTrue(line, text)
+            text += line
+        admin = int(weft.ADMIN.search(text).group(1))
+        with weft.Conn(int(weft.LISTENING.search(text).group(1))) as conn:
+            for _ in range(300):
+                self.assertEqual(conn.ask('/health').status, 200)
+        self.assertTrue(weft.wait_until(lambda: 100 < self.dropped(admin) <= 300))
+        for line in os.read(reader, 65536).splitlines()[:-1]:  # the last one may be cut
+            self.assertRegex(line, rb'^\[.*\] 127\.0\.0\.1 "GET /health" 200 0 ')
 
     def dropped(self, admin):
         with weft.Conn(admin) as conn:

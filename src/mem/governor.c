@@ -14,6 +14,8 @@
 #define THRESHOLD_MIN 0.05
 #define THRESHOLD_MAX 0.9
 #define SECONDS(n)    ((uint64_t)(n)*WEFT_NS_PER_S)
+#define NS            ((double)WEFT_NS_PER_S)
+#define MIB           ((size_t)1 << 20)
 
 const struct weft_governor_options weft_governor_defaults = {
     .base = 0.45,
@@ -34,7 +36,7 @@ const struct weft_governor_options weft_governor_defaults = {
     .hysteresis = 0.05,
     .gap_ns = 350 * (uint64_t)WEFT_NS_PER_MS,
     .step_bytes_min = WEFT_PAGE_BYTES,
-    .step_bytes_max = (size_t)1 << 20, /* page by page, 2 us each, that is half of the target */
+    .step_bytes_max = MIB, /* page by page, 2 us each, that is half of the target */
     .prior_fixed_ns = 5000,
     .prior_byte_ns = 0.1, /* 400 ns a page; measured here: 2 us and 0.07 to 0.1 */
 };
@@ -56,14 +58,12 @@ static double clamp(double value, double least, double most)
 
 static void publish(struct weft_governor *governor, enum weft_governor_figure figure, double value)
 {
-    atomic_store_explicit(&governor->figures[figure], (int64_t)clamp(value, -9e18, 9e18),
-                          memory_order_relaxed);
+    atomic_store_explicit(&governor->figures[figure], value, memory_order_relaxed);
 }
 
 static void count(struct weft_governor *governor, enum weft_governor_figure figure, uint64_t more)
 {
-    int64_t now = weft_governor_figure(governor, figure);
-    atomic_store_explicit(&governor->figures[figure], now + (int64_t)more, memory_order_relaxed);
+    publish(governor, figure, weft_governor_figure(governor, figure) + (double)more);
 }
 
 /* ---- what a step costs ---- */
@@ -142,9 +142,9 @@ static double weigh(struct weft_governor *governor, uint64_t now_ns)
     double pause = weft_window_mean(&governor->pauses, (double)options->target_ns);
     double promotion = weft_window_rate(&governor->promotion, now_ns);
     double io_wait = share_of(&governor->io_wait, &governor->wall);
-    publish(governor, WEFT_GOVERNOR_pause_60s_ns, governor->pauses.count > 0 ? pause : 0);
-    publish(governor, WEFT_GOVERNOR_promotion_30s_bytes_s, promotion);
-    publish(governor, WEFT_GOVERNOR_io_wait_10s_ppm, io_wait * 1e6);
+    publish(governor, WEFT_GOVERNOR_pause_60s_seconds, governor->pauses.count > 0 ? pause / NS : 0);
+    publish(governor, WEFT_GOVERNOR_promotion_30s_bytes_per_second, promotion);
+    publish(governor, WEFT_GOVERNOR_io_wait_10s_ratio, io_wait);
     bool known = governor->wall.sum > 0 && elastic > 0;
     double pause_level = pause / (double)options->target_ns;
     double promotion_level = known ? promotion / elastic / options->promotion_usual : 1;
@@ -182,14 +182,15 @@ static void work_out(struct weft_governor *governor, uint64_t now_ns)
         1 + clamp(fill * options->fill_horizon_s, -options->fill_bound, options->fill_bound);
     threshold *= 1 + options->decay_factor * decay;
     governor->threshold = clamp(threshold, THRESHOLD_MIN, THRESHOLD_MAX);
-    publish(governor, WEFT_GOVERNOR_threshold_ppm, governor->threshold * 1e6);
-    publish(governor, WEFT_GOVERNOR_fill_10s_ppm_s, fill * 1e6);
-    publish(governor, WEFT_GOVERNOR_throughput_decay_60s_ppm, decay * 1e6);
-    publish(governor, WEFT_GOVERNOR_load_10s_ppm, load * 1e6);
-    publish(governor, WEFT_GOVERNOR_weight_ppm, weight * 1e6);
-    publish(governor, WEFT_GOVERNOR_predicted_ns, predicted);
+    publish(governor, WEFT_GOVERNOR_threshold_ratio, governor->threshold);
+    publish(governor, WEFT_GOVERNOR_fill_10s_ratio_per_second, fill);
+    publish(governor, WEFT_GOVERNOR_throughput_decay_60s_ratio, decay);
+    publish(governor, WEFT_GOVERNOR_load_10s_ratio, load);
+    publish(governor, WEFT_GOVERNOR_weight_ratio, weight);
+    publish(governor, WEFT_GOVERNOR_predicted_seconds, predicted / NS);
     publish(governor, WEFT_GOVERNOR_step_bytes, (double)weft_governor_step_bytes(governor));
-    publish(governor, WEFT_GOVERNOR_cost_ns_per_mib, predict(governor, (size_t)1 << 20));
+    publish(governor, WEFT_GOVERNOR_cost_seconds_per_byte,
+            predict(governor, MIB) / (double)MIB / NS);
 }
 
 /* ---- what is told and asked ---- */
@@ -209,7 +210,7 @@ void weft_governor_init(struct weft_governor *governor, const struct weft_govern
     weft_window_init(&governor->requests_long, SECONDS(60), now_ns);
     weft_window_init(&governor->busy, SECONDS(10), now_ns);
     weft_window_init(&governor->wall, SECONDS(10), now_ns);
-    publish(governor, WEFT_GOVERNOR_target_ns, (double)governor->options.target_ns);
+    publish(governor, WEFT_GOVERNOR_target_seconds, (double)governor->options.target_ns / NS);
     work_out(governor, now_ns);
 }
 
@@ -238,7 +239,7 @@ void weft_governor_sample(struct weft_governor *governor, uint64_t now_ns,
 
 bool weft_governor_due(struct weft_governor *governor, uint64_t now_ns, double free_share)
 {
-    publish(governor, WEFT_GOVERNOR_free_ppm, free_share * 1e6);
+    publish(governor, WEFT_GOVERNOR_free_ratio, free_share);
     if (governor->running) {
         governor->running = free_share < governor->enough;
         return governor->running;
@@ -268,7 +269,8 @@ void weft_governor_step(struct weft_governor *governor, uint64_t now_ns, uint64_
     count(governor, WEFT_GOVERNOR_returned_bytes_total, bytes);
     if (pause_ns > governor->options.target_ns)
         count(governor, WEFT_GOVERNOR_late_steps_total, 1);
-    if ((int64_t)pause_ns > weft_governor_figure(governor, WEFT_GOVERNOR_pause_max_ns))
-        publish(governor, WEFT_GOVERNOR_pause_max_ns, (double)pause_ns);
+    double pause_s = (double)pause_ns / NS;
+    if (pause_s > weft_governor_figure(governor, WEFT_GOVERNOR_pause_max_seconds))
+        publish(governor, WEFT_GOVERNOR_pause_max_seconds, pause_s);
     work_out(governor, now_ns);
 }

@@ -98,7 +98,7 @@ struct weft_governor {
     } cost;
     double threshold;
     double enough; /* free share at which the pass under way ends */
-    _Atomic int64_t figures[WEFT_GOVERNOR_FIGURES];
+    _Atomic double figures[WEFT_GOVERNOR_FIGURES];
 };
 
 /** options  NULL: weft_governor_defaults; copied */
@@ -136,8 +136,8 @@ static inline double weft_governor_threshold(const struct weft_governor *governo
 double weft_governor_formula(const struct weft_governor_options *options, double ratio,
                              double load);
 
-static inline int64_t weft_governor_figure(const struct weft_governor *governor,
-                                           enum weft_governor_figure figure)
+static inline double weft_governor_figure(const struct weft_governor *governor,
+                                          enum weft_governor_figure figure)
 {
     return atomic_load_explicit(&governor->figures[figure], memory_order_relaxed);
 }

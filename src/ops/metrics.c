@@ -204,8 +204,10 @@ static void add_watch(struct weft_text *t, const struct weft_metrics_source *s)
               atomic_load(&settle->baseline));
     add_gauge(t, "settle_bytes", "resident when it was last quiet for memory.return_ms",
               atomic_load(&settle->figure));
-    add_gauge(t, "settle_took_ms", "from the last request until memory was found back",
-              (size_t)atomic_load(&settle->took_ms));
+    weft_text_add(t,
+                  "# HELP weft_settle_seconds from the last request until memory was found back\n"
+                  "# TYPE weft_settle_seconds gauge\nweft_settle_seconds %g\n",
+                  (double)atomic_load(&settle->took_ms) / 1000);
     add_counter(t, "settle_checks_total", "times that it was quiet for memory.return_ms",
                 atomic_load(&settle->checks));
     add_counter(t, "settle_missed_total", "of those, with 2 MiB more than the baseline",
@@ -336,10 +338,10 @@ static void add_governor(struct weft_text *t, const struct weft_metrics_source *
         weft_text_add(t, "# HELP weft_governor_%s %s\n# TYPE weft_governor_%s %s\n", info->name_z,
                       info->help_z, info->name_z, info->counter ? "counter" : "gauge");
         for (uint32_t w = 0; w < s->worker_count; w++)
-            weft_text_add(t, "weft_governor_%s{worker=\"%s\"} %lld\n", info->name_z,
+            weft_text_add(t, "weft_governor_%s{worker=\"%s\"} %g\n", info->name_z,
                           s->workers[w].name_z,
-                          (long long)weft_governor_figure(&s->workers[w].loop->reclaim.governor,
-                                                          (enum weft_governor_figure)i));
+                          weft_governor_figure(&s->workers[w].loop->reclaim.governor,
+                                               (enum weft_governor_figure)i));
     }
 }
 

@@ -13,6 +13,10 @@ import weft
 
 NAME = r'[a-zA-Z_:][a-zA-Z0-9_:]*'
 LABELS = r'\{%s="[^"\\\n]*"(,%s="[^"\\\n]*")*\}' % (NAME, NAME)
+# A unit is a base one and spelled out, as `promtool check metrics` has it: seconds, bytes, ratio.
+UNIT_REFUSED = re.compile(r'(?:ns|us|ms|s|sec|m|min|minutes|h|hours|d|days|b|kb|mb|gb|tb|pb|kib|mib|gib|tib|ppm|percent'
+                          r'|(?:nano|micro|milli)seconds|(?:kilo|mega|giga|tera|kibi|mebi|gibi|tebi)bytes'
+                          r'|counter|gauge|histogram|summary)\Z')
 SAMPLE = re.compile(r'(%s)(%s)? -?\d+(\.\d+)?([eE][+-]?\d+)?\Z' % (NAME, LABELS))
 
 
@@ -37,6 +41,7 @@ class Metrics(weft.Case):
                 self.assertIn(kind, ('counter', 'gauge', 'histogram', 'summary'))
                 self.assertEqual(name, current)
                 self.assertEqual(name.endswith('_total'), kind == 'counter', name)
+                self.check_name(name)
                 typed[name] = kind
             else:
                 found = SAMPLE.match(line)
@@ -50,6 +55,11 @@ class Metrics(weft.Case):
                 seen.add(line.rsplit(' ', 1)[0])
         self.assertEqual(set(helped), set(typed))
         self.assertGreater(len(seen), 100)
+
+    def check_name(self, name):
+        self.assertRegex(name, r'\A[a-z][a-z0-9_]*\Z')
+        self.assertNotRegex(name, r'_(count|sum|bucket)\Z')
+        self.assertEqual([word for word in name.split('_') if UNIT_REFUSED.match(word)], [], name)
 
     def test_counters_count(self):
         before = self.server.metrics()

@@ -442,9 +442,13 @@ class Metrics(unittest.TestCase):
             self.assertEqual(buckets[-1][0], '+Inf')
             self.assertEqual([value for _, value in buckets], sorted(value for _, value in buckets))
             self.assertIn('0.001000000', dict(buckets))  # a millisecond is a border
-            for name in ('threshold_ppm', 'pause_60s_ns', 'promotion_30s_bytes_s', 'io_wait_10s_ppm',
-                         'fill_10s_ppm_s', 'throughput_decay_60s_ppm', 'predicted_ns'):
+            for name in ('pause_60s_seconds', 'promotion_30s_bytes_per_second', 'io_wait_10s_ratio',
+                         'fill_10s_ratio_per_second', 'throughput_decay_60s_ratio', 'predicted_seconds'):
                 self.assertIn('governor_' + name, now)
+            thresholds = [value for name, _, value in one.samples() if name == 'weft_governor_threshold_ratio']
+            self.assertEqual(len(thresholds), one.workers + 1)
+            for threshold in thresholds:
+                self.assertTrue(0.05 <= threshold <= 0.9, thresholds)
 
 
 if __name__ == '__main__':

@@ -72,7 +72,7 @@ static bool starts_at(double free_share)
     return due;
 }
 
-static int64_t figure(enum weft_governor_figure which)
+static double figure(enum weft_governor_figure which)
 {
     return weft_governor_figure(&governor, which);
 }
@@ -108,8 +108,8 @@ static void as_usual_the_threshold_is_the_base(void **state)
     assert_near(weft_governor_threshold(&governor), 0.45, 0.002);
     run(&usual, 70);
     assert_near(weft_governor_threshold(&governor), 0.45, 0.002);
-    assert_near((double)figure(WEFT_GOVERNOR_weight_ppm), 1e6, 1e4);
-    assert_near((double)figure(WEFT_GOVERNOR_predicted_ns), 1e6, 2e3);
+    assert_near(figure(WEFT_GOVERNOR_weight_ratio), 1, 0.01);
+    assert_near(figure(WEFT_GOVERNOR_predicted_seconds), 0.001, 2e-6);
     assert_true(starts_at(0.44));
     assert_false(starts_at(0.46));
 }
@@ -130,7 +130,7 @@ static void pauses_alone(void **state)
         assert_near(weft_governor_threshold(&governor) - before, slow ? 0.0405 : -0.02025, 0.002);
         assert_int_equal(starts_at(0.46), slow);
         assert_int_equal(starts_at(0.44), slow);
-        assert_int_equal(figure(WEFT_GOVERNOR_pause_60s_ns), slow ? 2 * MS : MS / 2);
+        assert_near(figure(WEFT_GOVERNOR_pause_60s_seconds), slow ? 0.002 : 0.0005, 1e-9);
         run(&usual, 57); /* its window is 60 s */
         assert_int_equal(starts_at(0.46), slow);
         run(&usual, 5);
@@ -148,10 +148,10 @@ static void promotion_alone(void **state)
     run(&usual, 61);
     run(&more, 31); /* weight 1.3, ratio 1.3: 0.45 * 1.06 */
     assert_near(weft_governor_threshold(&governor), 0.477, 0.002);
-    assert_near((double)figure(WEFT_GOVERNOR_promotion_30s_bytes_s), 300.0 * MIB, 6.0 * MIB);
+    assert_near(figure(WEFT_GOVERNOR_promotion_30s_bytes_per_second), 300.0 * MIB, 6.0 * MIB);
     assert_true(starts_at(0.47));
     run(&less, 15); /* half of its window of 30 s */
-    assert_near((double)figure(WEFT_GOVERNOR_promotion_30s_bytes_s), 155.0 * MIB, 10.0 * MIB);
+    assert_near(figure(WEFT_GOVERNOR_promotion_30s_bytes_per_second), 155.0 * MIB, 10.0 * MIB);
     run(&less, 17); /* 0.7: 0.45 * 0.94 */
     assert_near(weft_governor_threshold(&governor), 0.423, 0.002);
     assert_false(starts_at(0.43));
@@ -167,10 +167,10 @@ static void io_wait_alone(void **state)
     run(&usual, 61);
     run(&more, 11); /* weight 1.25: 0.45 * 1.05 */
     assert_near(weft_governor_threshold(&governor), 0.4725, 0.002);
-    assert_int_equal(figure(WEFT_GOVERNOR_io_wait_10s_ppm), 1000000);
+    assert_near(figure(WEFT_GOVERNOR_io_wait_10s_ratio), 1, 0);
     assert_true(starts_at(0.47));
     run(&less, 5); /* its window is 10 s */
-    assert_near((double)figure(WEFT_GOVERNOR_io_wait_10s_ppm), 5e5, 5e4);
+    assert_near(figure(WEFT_GOVERNOR_io_wait_10s_ratio), 0.5, 0.05);
     run(&less, 6); /* 0.75: 0.45 * 0.95 */
     assert_near(weft_governor_threshold(&governor), 0.4275, 0.002);
     assert_false(starts_at(0.43));
@@ -186,11 +186,11 @@ static void fill_slope_alone(void **state)
     run(&usual, 61);
     run(&fills, 11);
     assert_near(weft_governor_threshold(&governor), 0.468, 0.002);
-    assert_near((double)figure(WEFT_GOVERNOR_fill_10s_ppm_s), 2e4, 5e2);
+    assert_near(figure(WEFT_GOVERNOR_fill_10s_ratio_per_second), 0.02, 5e-4);
     assert_true(starts_at(0.46));
     run(&drains, 5);
-    assert_near((double)figure(WEFT_GOVERNOR_fill_10s_ppm_s), 0, 3e3); /* its window is 10 s */
-    run(&drains, 6);                                                   /* 0.45 * 0.96 */
+    assert_near(figure(WEFT_GOVERNOR_fill_10s_ratio_per_second), 0, 0.003); /* its window is 10 s */
+    run(&drains, 6);                                                        /* 0.45 * 0.96 */
     assert_near(weft_governor_threshold(&governor), 0.432, 0.002);
     assert_false(starts_at(0.44));
 }
@@ -202,9 +202,9 @@ static void throughput_decay_alone(void **state)
     half.requests = 500;
     start();
     run(&usual, 70);
-    assert_int_equal(figure(WEFT_GOVERNOR_throughput_decay_60s_ppm), 0);
+    assert_near(figure(WEFT_GOVERNOR_throughput_decay_60s_ratio), 0, 1e-6);
     run(&half, 11); /* 500 against (11 * 500 + 49 * 1000) / 60: 0.45 short, 0.45 * 1.09 */
-    assert_near((double)figure(WEFT_GOVERNOR_throughput_decay_60s_ppm), 4.5e5, 1e4);
+    assert_near(figure(WEFT_GOVERNOR_throughput_decay_60s_ratio), 0.45, 0.01);
     assert_near(weft_governor_threshold(&governor), 0.4905, 0.003);
     assert_true(starts_at(0.48));
     run(&half, 61); /* then it is what is usual */
@@ -220,7 +220,7 @@ static void a_few_requests_are_no_throughput(void **state)
     start();
     run(&few, 5);
     run(&none, 20);
-    assert_int_equal(figure(WEFT_GOVERNOR_throughput_decay_60s_ppm), 0);
+    assert_near(figure(WEFT_GOVERNOR_throughput_decay_60s_ratio), 0, 1e-6);
 }
 
 static void a_load_above_0_8_loosens(void **state)
@@ -236,7 +236,7 @@ static void a_load_above_0_8_loosens(void **state)
     assert_true(starts_at(0.44));
     run(&full, 11); /* 0.45 * 0.94 */
     assert_near(weft_governor_threshold(&governor), 0.423, 0.002);
-    assert_int_equal(figure(WEFT_GOVERNOR_load_10s_ppm), 1000000);
+    assert_near(figure(WEFT_GOVERNOR_load_10s_ratio), 1, 1e-6);
     assert_false(starts_at(0.44));
 }
 
@@ -301,7 +301,7 @@ static void slow_reclaim_starts_earlier_and_is_split(void **state)
     assert_true(slow_steps > 4 * fast_steps); /* and it is done in pieces */
     assert_true(longest < MS);                /* none of which holds the loop too long */
     assert_int_equal(figure(WEFT_GOVERNOR_late_steps_total), 1);
-    assert_true(figure(WEFT_GOVERNOR_predicted_ns) > (int64_t)MS);
+    assert_true(figure(WEFT_GOVERNOR_predicted_seconds) > 0.001);
     assert_int_equal(figure(WEFT_GOVERNOR_passes_total), 4);
 }
 
@@ -334,7 +334,7 @@ static void a_page_is_the_least(void **state)
         weft_governor_step(&governor, now(), 50 * MS, WEFT_PAGE_BYTES);
     assert_int_equal(weft_governor_step_bytes(&governor), WEFT_PAGE_BYTES);
     assert_int_equal(figure(WEFT_GOVERNOR_late_steps_total), 10);
-    assert_int_equal(figure(WEFT_GOVERNOR_pause_max_ns), 50 * MS);
+    assert_near(figure(WEFT_GOVERNOR_pause_max_seconds), 0.05, 1e-9);
     assert_true(weft_governor_threshold(&governor) <= 0.9);
 }
 
@@ -347,7 +347,7 @@ static void looking_is_not_giving_back(void **state)
     for (int i = 0; i < 50; i++)
         weft_governor_step(&governor, now(), 20000, 1);
     assert_int_equal(weft_governor_step_bytes(&governor), before);
-    assert_int_equal(figure(WEFT_GOVERNOR_pause_60s_ns), 20000);
+    assert_near(figure(WEFT_GOVERNOR_pause_60s_seconds), 20e-6, 1e-9);
 }
 
 /* Sizes that differ tell the fixed part of the cost from the rest. */
@@ -408,7 +408,7 @@ static void every_figure_has_a_name_and_help(void **state)
     }
     assert_string_equal(weft_governor_figures[WEFT_GOVERNOR_step_bytes].name_z, "step_bytes");
     assert_true(weft_governor_figures[WEFT_GOVERNOR_passes_total].counter);
-    assert_false(weft_governor_figures[WEFT_GOVERNOR_threshold_ppm].counter);
+    assert_false(weft_governor_figures[WEFT_GOVERNOR_threshold_ratio].counter);
 }
 
 int main(void)

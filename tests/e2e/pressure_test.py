@@ -1,8 +1,8 @@
 """Relief while memory is short, and the watch over memory.return_ms: what a load balancer, a health
 check and an operator see. Somebody takes memory behind Weft's back (tests/programs/hoard.c)."""
 # seconds: 40
+import contextlib
 import os
-import threading
 import time
 import unittest
 
@@ -19,14 +19,22 @@ def start(*flags):
 
 
 class Pressure(unittest.TestCase):
-    def resident_mb(self, server):
-        return server.rss() / (1 << 20)
-
     def hoard_to(self, server, percent):
         """Until the process has that share of its limit resident."""
-        self.assertEqual(server.ask('/hoard?mb=0').status, 200)
-        mb = round(LIMIT_MB * percent / 100 - self.resident_mb(server))
-        self.assertEqual(server.ask('/hoard?mb=%d' % mb).status, 200)
+        self.hoard(server, 0)
+        self.hoard(server, (LIMIT_MB << 20) * percent // 100 - server.rss())
+
+    def hoard(self, server, size):
+        self.assertEqual(server.ask('/hoard?kb=%d' % (size >> 10)).status, 200)
+
+    @contextlib.contextmanager
+    def request_under_way(self, server):
+        """One that runs until the end of the block, however long that takes."""
+        with server.conn() as conn:
+            conn.send(weft.request('/nap?ms=60000'))
+            self.assertTrue(weft.wait_until(lambda: server.metrics()['tasks_waiting'] > 0))
+            yield
+            conn.reset()
 
     def ready(self, server):
         return server.admin('/readyz').status == 200
@@ -36,10 +44,8 @@ class Pressure(unittest.TestCase):
         Retry-After; health and admin routes are served; readiness goes; it is back within 1 s."""
         with start() as server:
             before = server.metrics()
-            self.hoard_to(server, 97)
-            napping = threading.Thread(target=lambda: server.ask('/nap?ms=%d' % (1500 * weft.SLOWER)))
-            napping.start()
-            try:
+            with self.request_under_way(server):
+                self.hoard_to(server, 97)
                 self.assertTrue(weft.wait_until(lambda: not self.ready(server), 2))
                 refused = server.ask('/')
                 self.assertEqual(refused.status, 503)
@@ -49,8 +55,6 @@ class Pressure(unittest.TestCase):
                 self.assertEqual(server.memory()['limit'], LIMIT_MB << 20)
                 self.assertGreaterEqual(server.metrics()['shed_relief_total'] -
                                         before['shed_relief_total'], 1)
-            finally:
-                napping.join()
             # Nothing runs any more: refusing would free nothing, so it ends although the memory is
             # still gone.
             self.assertTrue(weft.wait_until(lambda: self.ready(server), 1))
@@ -60,16 +64,12 @@ class Pressure(unittest.TestCase):
     def test_back_to_normal(self):
         """shows GB-15: from the worst level to none within a second of memory coming back."""
         with start() as server:
-            self.hoard_to(server, 97)
-            napping = threading.Thread(target=lambda: server.ask('/nap?ms=%d' % (3000 * weft.SLOWER)))
-            napping.start()
-            try:
+            with self.request_under_way(server):
+                self.hoard_to(server, 97)
                 self.assertTrue(weft.wait_until(lambda: not self.ready(server), 2))
-                self.assertEqual(server.ask('/hoard?mb=0').status, 200)
+                self.hoard(server, 0)
                 self.assertTrue(weft.wait_until(lambda: server.ask('/').status == 200, 1))
                 self.assertTrue(weft.wait_until(lambda: self.ready(server), 1))
-            finally:
-                napping.join()
 
     def test_idle_connections_are_closed_oldest_first(self):
         """shows GB-02: the last step of relief."""
@@ -80,20 +80,15 @@ class Pressure(unittest.TestCase):
             young = server.conn()
             self.assertEqual(young.ask('/').status, 200)
             before = server.metrics()
-            napping = threading.Thread(target=lambda: server.ask('/nap?ms=%d' % (2500 * weft.SLOWER)))
-            napping.start()
-            try:
-                self.assertTrue(weft.wait_until(lambda: server.metrics()['tasks_waiting'] > 0))
-                self.hoard_to(server, 99)
+            with self.request_under_way(server):
+                self.hoard_to(server, 100)  # at 98 it begins, when free pages have gone back already
                 self.assertTrue(weft.wait_until(
                     lambda: server.metrics()['connections_relieved_total'] >
                     before['connections_relieved_total'], 2))
                 old.sock.settimeout(2 * weft.SLOWER)
                 self.assertEqual(old.sock.recv(1), b'')
-            finally:
-                napping.join()
-                old.close()
-                young.close()
+            old.close()
+            young.close()
 
     @unittest.skipIf(weft.SANITIZED, 'the limit must be small')
     def test_the_cgroups_limit_falls_while_it_runs(self):
@@ -121,12 +116,12 @@ class Pressure(unittest.TestCase):
             for _ in range(120):  # the warm-up that the baseline is taken after
                 self.assertEqual(server.ask('/').status, 200)
             self.assertTrue(weft.wait_until(lambda: server.metrics()['settle_baseline_bytes'] > 0, 5))
-            self.assertEqual(server.ask('/hoard?mb=8').status, 200)
+            self.hoard(server, 8 << 20)
             self.assertTrue(weft.wait_until(lambda: server.metrics()['settle_missed_total'] == 1, 5))
             self.assertIn('memory.return_ms', server.output())
             time.sleep(0.5)
             self.assertEqual(server.metrics()['settle_missed_total'], 1)
-            self.assertEqual(server.ask('/hoard?mb=0').status, 200)
+            self.hoard(server, 0)
             checks = server.metrics()['settle_checks_total']
             self.assertTrue(weft.wait_until(
                 lambda: server.metrics()['settle_checks_total'] > checks, 5))

@@ -7,10 +7,10 @@
 static void *_Atomic hoard;
 static _Atomic size_t hoard_bytes;
 
-/* /hoard?mb=N: N MiB, touched, instead of what it had before; the ledger knows nothing of it. */
+/* /hoard?kb=N: N KiB, touched, instead of what it had before; the ledger knows nothing of it. */
 static weft_rc hoarding(weft_req *rq)
 {
-    size_t bytes = weft_query_u64(rq, WEFT_S("mb"), 0) << 20;
+    size_t bytes = weft_query_u64(rq, WEFT_S("kb"), 0) << 10;
     void *old = atomic_exchange(&hoard, NULL);
     if (old != NULL)
         munmap(old, hoard_bytes);

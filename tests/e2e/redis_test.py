@@ -17,12 +17,6 @@ MISSING = 'redis-server is not there: apt-get install redis-server'
 HIREDIS = 'libhiredis.so.0.14 is not there: apt-get install libhiredis0.14'
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(('127.0.0.1', 0))
-        return probe.getsockname()[1]
-
-
 class Redis:
     """A redis-server of our own: loopback, nothing on disk."""
 
@@ -31,7 +25,7 @@ class Redis:
         if not self.binary:
             raise unittest.SkipTest(MISSING)
         self.flags = flags
-        self.port = free_port()
+        self.port = weft.free_port()
         self.scratch = tempfile.TemporaryDirectory(prefix='weft-redis.')
         self.socket_path = os.path.join(self.scratch.name, 's')
         self.process = None
@@ -258,7 +252,7 @@ class Killed(unittest.TestCase):
         server.stop()
 
     def test_not_there_at_all(self):
-        server = started(self, '127.0.0.1:%d' % free_port())
+        server = started(self, '127.0.0.1:%d' % weft.free_port())
         answers = [server.ask('/cache/alone') for _ in range(2)]
         self.assertEqual([hit(answer) for answer in answers], ['MISS', 'HIT'])
         self.assertGreaterEqual(server.metrics()['redis_fallbacks_total'], 1)

@@ -178,7 +178,7 @@ class Listening(unittest.TestCase):
             with weft.Conn(server.port, host='127.0.0.2') as conn:
                 self.assertEqual(conn.ask('/').status, 200)
             with self.assertRaises(OSError):
-                weft.Conn(server.port, host='127.0.0.1')
+                weft.Conn(server.port, host='127.0.0.3')  # at .1 another test's server may have that port
 
     def test_ipv6(self):
         try:
@@ -254,7 +254,7 @@ class Sockets(unittest.TestCase):
                 for _ in range(20):
                     sock = socket.socket()
                     conns.append(sock)
-                    sock.settimeout(0.1)
+                    sock.settimeout(0.5)
                     try:
                         sock.connect(('127.0.0.1', server.port))
                     except TimeoutError:

@@ -14,6 +14,7 @@ malformed one. Every wait has an end.
 import ctypes
 import json
 import os
+import random
 import re
 import resource
 import select
@@ -49,6 +50,20 @@ def wait_until(true, seconds=5.0, step=0.01):
         if value or time.monotonic() > end:
             return value
         time.sleep(step)
+
+
+def free_port():
+    """For a program that wants to be told its port. Below those that the kernel deals out: nobody gets it
+    by chance before that program does, nor while it is started again."""
+    with open('/proc/sys/net/ipv4/ip_local_port_range', encoding='ascii') as source:
+        ports = range(10000, int(source.read().split()[0]))
+    while True:
+        with socket.socket() as probe:
+            try:
+                probe.bind(('127.0.0.1', random.choice(ports) if ports else 0))
+            except OSError:
+                continue
+            return probe.getsockname()[1]
 
 
 def raise_descriptors(count):

@@ -89,6 +89,7 @@ class Connections(weft.Case):
     flags = ('--connections-max', '8')
 
     def test_a_full_server_answers_503(self):
+        self.assertTrue(self.server.all_closed())
         before = self.server.metrics()
         conns = [self.conn() for _ in range(8)]
         for conn in conns:

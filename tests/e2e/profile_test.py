@@ -7,7 +7,6 @@ import os
 import re
 import subprocess
 import tempfile
-import threading
 import time
 import unittest
 
@@ -59,19 +58,17 @@ def resident(server):
     return (kb['Rss'] - kb['LazyFree']) * 1024
 
 
-def burst(server, count=4, mb=16, hold=100):
-    """So many at once, from malloc; returns when all are answered."""
-    def one():
-        with server.conn() as conn:
-            statuses.append(conn.ask('/burst?mb=%d&hold=%d&via=malloc' % (mb, hold)).status)
-    statuses = []
-    threads = [threading.Thread(target=one) for _ in range(count)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if statuses != [200] * count:
-        raise AssertionError(statuses)
+def burst(server, count=4, mb=16):
+    """So much at once, from malloc; returns when all of it has been freed."""
+    conns = [server.conn() for _ in range(count)]
+    for conn in conns:
+        conn.send(weft.request('/burst?mb=%d&hold=60000&via=malloc' % mb))
+    if not weft.wait_until(lambda: server.memory()['heap']['allocated'] >= count * mb * MB, 15):
+        raise AssertionError(server.memory()['heap'])
+    for conn in conns:
+        conn.reset()
+    if not server.all_closed():
+        raise AssertionError('the requests do not end')
 
 
 class Starts(unittest.TestCase):

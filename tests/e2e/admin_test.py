@@ -83,15 +83,16 @@ class Metrics(weft.Case):
         conns = [self.conn() for _ in range(5)]
         for conn in conns:
             conn.ask('/')
-        stream = self.conn()
-        stream.send(weft.request('/stream?n=2000&pause=500'))
+        upload = self.conn()  # under way until its second byte comes
+        upload.send(weft.request('/echo', 'POST', [('Content-Length', 2)]) + b'x')
 
         def now():
             found = self.server.metrics()
             return found['connections'], found['active'], found['tasks_waiting']
-        self.assertTrue(weft.wait_until(lambda: now() == (6, 1, 1), 2), now())
-        stream.answer()
-        self.assertTrue(weft.wait_until(lambda: now() == (6, 0, 0), 2), now())
+        self.assertTrue(weft.wait_until(lambda: now() == (6, 1, 1)), now())
+        upload.send(b'y')
+        self.assertEqual(upload.answer('POST').body, b'xy')
+        self.assertTrue(weft.wait_until(lambda: now() == (6, 0, 0)), now())
 
     def test_each_worker_for_itself(self):
         names = {labels.get('worker') for name, labels, _ in self.server.samples()

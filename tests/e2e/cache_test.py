@@ -6,6 +6,7 @@ there after a restart."""
 import json
 import os
 import shutil
+import signal
 import tempfile
 import threading
 import unittest
@@ -46,12 +47,19 @@ class Demo(weft.Case):
         self.assertEqual(self.get('/cache/' + 'k' * 1024).status, 200)
         self.assertEqual(self.get('/cache/' + 'k' * 1025).status, 414)
 
+    def all_ask(self, conns, target):
+        """At once: the server stands still while they do, so that who is first is not done before the last
+        has asked."""
+        self.server.stand_still()
+        for conn in conns:
+            conn.send(weft.request(target))
+        self.server.signal(signal.SIGCONT)
+
     def test_4_one_makes_it_and_the_others_wait(self):
         """On both workers: connections are dealt out between them."""
         before = figures(self.server)
         conns = [self.conn() for _ in range(12)]
-        for conn in conns:
-            conn.send(weft.request('/cache/slow?ms=300'))
+        self.all_ask(conns, '/cache/slow?ms=1000')
         waits = weft.wait_until(lambda: figures(self.server)['joined'] - before['joined'] == 11)
         self.assertTrue(waits, figures(self.server))
         answers = [conn.answer() for conn in conns]
@@ -62,8 +70,7 @@ class Demo(weft.Case):
     def test_5_who_waits_may_go(self):
         before = figures(self.server)['joined']
         conns = [self.conn() for _ in range(6)]
-        for conn in conns:
-            conn.send(weft.request('/cache/left?ms=400'))
+        self.all_ask(conns, '/cache/left?ms=1000')
         self.assertTrue(weft.wait_until(lambda: figures(self.server)['joined'] - before == 5))
         for conn in conns[:5]:
             conn.reset()
@@ -75,6 +82,7 @@ class Demo(weft.Case):
         def copied():
             return sum(value for name, labels, value in self.server.samples()
                        if name == 'weft_route_copied_bytes_total' and labels['route'] == 'GET /cache/{key}')
+        self.assertTrue(self.server.at_rest())
         before = copied()
         made = self.get('/cache/large?pad=16000')
         self.assertTrue(weft.wait_until(lambda: copied() == before + len(made.body)))  # into the cache

@@ -24,7 +24,8 @@ class Copies(weft.Case):
         cls.server = weft.Server('--root', cls.folder.name, '--workers', '1', *cls.flags)
 
     def figures(self, route):
-        """(bytes of bodies, bytes copied)"""
+        """(bytes of bodies, bytes copied), of all requests so far: they count when their answer has left."""
+        self.assertTrue(self.server.at_rest())
         found = {name: value for name, labels, value in self.server.samples()
                  if labels.get('route') == route}
         return (found.get('weft_route_answer_bytes_total', 0), found.get('weft_route_copied_bytes_total', 0))

@@ -54,10 +54,11 @@ class Burst(weft.Case):
 
     def test_others_are_served_meanwhile(self):
         conn = self.conn()
-        conn.send(weft.request('/burst?mb=1&hold=300'))
+        conn.send(weft.request('/burst?mb=1&hold=60000'))
         self.assertEqual(self.get('/').status, 200)
         self.assertTrue(conn.quiet(0.05))
-        self.held(conn.answer())
+        conn.reset()
+        self.assertTrue(self.server.at_rest())
 
     def test_heap_is_in_the_ledger_while_it_is_held(self):
         conn = self.conn()
@@ -68,28 +69,46 @@ class Burst(weft.Case):
         self.assertTrue(weft.wait_until(lambda: owners(self.server, 'heap')[0]['used'] == 0))
 
     def has_room(self, via):
-        self.assertTrue(weft.wait_until(lambda: self.get('/burst?mb=16&hold=0&via=' + via).status == 200, 1))
+        """The seconds until it has."""
+        started = time.monotonic()
+        self.assertTrue(weft.wait_until(lambda: self.get('/burst?mb=16&hold=0&via=' + via).status == 200, 10))
+        return time.monotonic() - started
+
+    def hold_twenty(self, via):
+        """As many as have room hold it, the others are refused; then all go."""
+        before = self.server.metrics()['responses_503_total']
+        conns = [self.conn() for _ in range(20)]
+        for conn in conns:
+            conn.send(weft.request('/burst?mb=16&hold=60000&via=' + via))
+
+        def counted():
+            now = self.server.metrics()
+            return int(now['responses_503_total'] - before), int(now['tasks_waiting'])
+        self.assertTrue(weft.wait_until(lambda: sum(counted()) == 20, 20), counted())
+        self.assertEqual(self.get('/').status, 200)
+        refused, held = counted()
+        self.assertGreaterEqual(refused, 1)
+        self.assertGreaterEqual(held, 3)
+        self.assertTrue(weft.wait_until(lambda: sum(not conn.quiet(0) for conn in conns) == refused))
+        for conn in conns:
+            if conn.quiet(0):
+                conn.reset()
+            else:
+                answer = conn.answer()
+                self.assertEqual(answer.status, 503)
+                self.assertIsNotNone(answer.get('Retry-After'))
 
     @unittest.skipIf(weft.SANITIZED, 'the limit must be small')
     def test_beyond_the_share_it_refuses_and_recovers(self):
         """Both ways draw on one share: what is promised to one is not there for the other. The limit
         is held, whoever had it last; and what malloc keeps it is asked to give back (shows MC-02: not by the
         worker), so that arenas have the room within a second."""
-        for via in ('arena', 'malloc', 'arena', 'malloc'):
-            self.has_room(via)
-            conns = [self.conn() for _ in range(20)]
-            for conn in conns:
-                conn.send(weft.request('/burst?mb=16&hold=400&via=' + via))
-            found = {}
-            for conn in conns:
-                answer = conn.answer()
-                found[answer.status] = found.get(answer.status, 0) + 1
-                if answer.status == 503:
-                    self.assertIsNotNone(answer.get('Retry-After'))
-            self.assertEqual(set(found), {200, 503}, found)
-            self.assertGreaterEqual(found[200], 3)
-            self.assertEqual(self.get('/').status, 200)
-        self.has_room('arena')
+        waits = {'arena': [], 'malloc': []}
+        for i, via in enumerate(('arena', 'malloc', 'arena', 'malloc', 'arena')):
+            waits[via] += [self.has_room(via)] if i > 0 else []
+            if i < 4:
+                self.hold_twenty(via)
+        self.assertLess(max(min(each) for each in waits.values()), 1, waits)  # one may be another program's fault
         self.assertLess(self.server.status('VmHWM'), 160 * MB)
         self.assertGreaterEqual(self.server.metrics()['memory_purges_total'], 1)
 
@@ -298,7 +317,7 @@ class Pay(weft.Case):
         for cut in (1, 32, 63):
             conn = self.conn()
             conn.send(weft.request('/pay', 'POST', [('Content-Length', 64)]) + data[:cut])
-            time.sleep(0.05)
+            self.assertTrue(weft.wait_until(lambda: self.server.metrics()['tasks_waiting'] == 1))
             conn.send(data[cut:])
             self.assertEqual(json.loads(conn.answer('POST').body)['cents'], 99)
         conn = self.conn()
@@ -339,7 +358,7 @@ class Pay(weft.Case):
         handle = self.pay()['handle'] + (1 << 32)  # the next one in that place
         self.assertEqual(self.server.ask('/pay', 'DELETE').body, b'{"completed":1}')
         conn = self.conn()
-        conn.send(weft.request('/pay?verify=300', 'POST', body=frame()))
+        conn.send(weft.request('/pay?verify=2000', 'POST', body=frame()))
         self.assertTrue(weft.wait_until(lambda: self.stats()['verifying'] == 1))
         self.assertEqual(self.state(handle), 'verifying')
         self.assertEqual(self.server.ask('/pay', 'DELETE').body, b'{"completed":0}')
@@ -358,12 +377,14 @@ class Pay(weft.Case):
         self.assertEqual(self.stats()['used'], 10000)
         reserved = owners(self.server, 'transactions')[0]['reserved']
         self.assertLessEqual(owners(self.server, 'transactions')[0]['committed'], reserved)
-        started = time.monotonic()
+        times = []
         for _ in range(10):
+            started = time.monotonic()
             answer = conn.ask('/pay', 'POST', body=frame())
+            times.append(time.monotonic() - started)
             self.assertEqual(answer.status, 503)
             self.assertIsNotNone(answer.get('Retry-After'))
-        self.assertLess(time.monotonic() - started, 0.5 * weft.SLOWER)
+        self.assertLess(min(times), 0.05 * weft.SLOWER)  # the others had to wait for other programs
         self.assertEqual(self.stats()['refused'] - before['refused'], 10)
         self.assertEqual(self.server.ask('/pay', 'DELETE').body, b'{"completed":10000}')
         self.assertEqual(self.stats()['used'], 0)

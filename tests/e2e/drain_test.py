@@ -3,8 +3,10 @@
 # phases: e2e asan tsan
 import fcntl
 import os
+import random
 import re
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -20,23 +22,48 @@ class Drain(unittest.TestCase):
         self.assertEqual(server.engine_now(), weft.ENGINE)
         return server
 
-    def assert_refuses(self, server):
-        with self.assertRaises(OSError):
-            weft.Conn(server.port, timeout=1)
+    @staticmethod
+    def refuses(server):
+        try:
+            weft.Conn(server.port, timeout=1).close()
+        except OSError:
+            return True
+        return False
+
+    @staticmethod
+    def drains(server):
+        return weft.wait_until(lambda: server.admin('/readyz').status == 503)
+
+    @staticmethod
+    def free_port():
+        """One that nobody is given who asks for any: below those."""
+        with open('/proc/sys/net/ipv4/ip_local_port_range', encoding='ascii') as text:
+            first = int(text.read().split()[0])
+        while True:
+            with socket.socket() as taken:
+                port = random.randrange(2000, max(first, 4000))
+                try:
+                    taken.bind(('127.0.0.1', port))
+                except OSError:
+                    continue
+                return port
 
     def test_idle(self):
-        """Idle connections are closed now, not at a time-out."""
+        """Idle connections are closed now, not at a time-out; who has said nothing yet may have half a second."""
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             server = self.start()
-            conns = [server.conn() for _ in range(20)]
-            for conn in conns[:10]:
+            idle, fresh = [[server.conn() for _ in range(10)] for _ in range(2)]
+            for conn in idle:
                 conn.ask('/')
             started = time.monotonic()
             server.signal(number)
-            for conn in conns:
+            for conn in idle:
+                self.assertTrue(conn.ended())
+            self.assertLess(time.monotonic() - started, 1.0 * weft.SLOWER)
+            for conn in fresh:
                 self.assertTrue(conn.ended())
             self.assertEqual(server.wait_exit(), 0)
-            self.assertLess(time.monotonic() - started, 1.0 * weft.SLOWER)
+            self.assertLess(time.monotonic() - started, 3.0 * weft.SLOWER)  # the time-out: 10 s
 
     def test_without_a_connection(self):
         server = self.start()
@@ -48,22 +75,27 @@ class Drain(unittest.TestCase):
         """A stream under way completes, a request that comes behind it on its connection is answered
         with Connection: close; meanwhile nobody new is let in, and /readyz says so."""
         server = self.start()
-        stream = server.conn()
-        stream.send(weft.request('/stream?n=5000&pause=200') + weft.HELLO * 2)
         half = server.conn()
         half.send(b'GET / HTTP/1.1\r\n')
+        upload = server.conn()  # the server is there as long as this one is
+        upload.send(weft.request('/echo', 'POST', [('Content-Length', 2)]) + b'x')
+        self.assertTrue(upload.more())
+        stream = server.conn()
+        stream.send(weft.request('/stream?n=5000&pause=200') + weft.HELLO * 2)
         while len(stream.buffer) < 1000:
             stream.more()
         server.signal(signal.SIGTERM)
-        time.sleep(0.2)
-        self.assertEqual(server.admin('/readyz').status, 503)
-        self.assertEqual(server.admin('/healthz').status, 200)
-        self.assertEqual(server.metrics()['ready'], 0)
-        self.assert_refuses(server)
+        self.assertTrue(self.drains(server))
         half.send(b'Host: x\r\n\r\n')
         answer = half.answer()
         self.assertEqual((answer.status, answer.closes), (200, True))
         self.assertTrue(half.ended())
+        self.assertTrue(weft.wait_until(lambda: self.refuses(server)))
+        self.assertEqual(server.admin('/readyz').status, 503)
+        self.assertEqual(server.admin('/healthz').status, 200)
+        self.assertEqual(server.metrics()['ready'], 0)
+        upload.send(b'y')
+        self.assertEqual(upload.answer('POST').body, b'xy')
         self.assertEqual(stream.answer().body.count(b'\n'), 5000)
         answer = stream.answer()
         self.assertEqual((answer.status, answer.closes), (200, True))
@@ -75,9 +107,9 @@ class Drain(unittest.TestCase):
         server = self.start()
         conn = server.conn()
         conn.send(weft.request('/echo', 'POST', [('Content-Length', 2000)]) + b'x' * 1000)
-        time.sleep(0.1)
+        self.assertTrue(conn.more())
         server.signal(signal.SIGTERM)
-        time.sleep(0.2)
+        self.assertTrue(self.drains(server))
         conn.send(b'y' * 1000)
         self.assertEqual(conn.answer('POST').body, b'x' * 1000 + b'y' * 1000)
         self.assertTrue(conn.ended())
@@ -98,16 +130,18 @@ class Drain(unittest.TestCase):
         self.assertGreater(took, 0.45)
         self.assertLess(took, 2.0 * weft.SLOWER)
         for conn in conns:
-            with self.assertRaises((weft.Short, weft.Closed, ConnectionResetError, AssertionError)):
-                self.assertEqual(conn.answer('POST').status, 408)
+            try:
+                self.assertEqual(conn.answer('POST').status, 408)  # that far it may have come
+            except (weft.Short, weft.Closed, ConnectionResetError):
+                pass
 
     def test_a_second_signal_cuts(self):
         server = self.start()
         conn = server.conn()
         conn.send(weft.request('/stream?n=2000&pause=60000'))
-        time.sleep(0.2)
+        self.assertTrue(conn.more())
         server.signal(signal.SIGTERM)
-        time.sleep(0.3)
+        self.assertTrue(self.drains(server))
         self.assertIsNone(server.process.poll())
         started = time.monotonic()
         server.signal(signal.SIGTERM)
@@ -135,38 +169,37 @@ class Drain(unittest.TestCase):
         anything of an answer; never half of one."""
         for _ in range(weft.volume(5, 2)):
             server = self.start()
-            stop, failures, counts = threading.Event(), [], [0]
+            stop, failures, counts = threading.Event(), [], [0] * 8
 
-            def load():
+            def load(who):
                 try:
                     with server.conn() as conn:
                         while not stop.is_set():
                             answer = conn.ask('/user/7')
                             if answer.body != b'{"id":7}':
                                 failures.append(answer)
-                            counts[0] += 1
+                            counts[who] += 1
                             if answer.closes:
                                 return
                 except (weft.Closed, ConnectionResetError, BrokenPipeError):
                     pass
                 except Exception as error:  # pylint: disable=broad-except
                     failures.append(error)
-            threads = [threading.Thread(target=load, daemon=True) for _ in range(8)]
+            threads = [threading.Thread(target=load, args=(who,), daemon=True) for who in range(8)]
             for thread in threads:
                 thread.start()
-            time.sleep(0.3)
+            self.assertTrue(weft.wait_until(lambda: min(counts) > 10))
             server.signal(signal.SIGTERM)
             self.assertEqual(server.wait_exit(), 0)
             stop.set()
             for thread in threads:
                 thread.join(5 * weft.SLOWER)
             self.assertEqual(failures, [])
-            self.assertGreater(counts[0], 10)
 
     def test_descriptors_and_children(self):
         """Nothing is left: the port can be taken at once by the next one."""
-        server = self.start()
-        port = server.port
+        port = self.free_port()
+        server = self.start('--port', str(port))
         conn = server.conn()
         conn.ask('/')
         server.signal(signal.SIGTERM)
@@ -209,11 +242,20 @@ class ClosedOutput(unittest.TestCase):
         server.stop()
         reader, writer = os.pipe()
         os.close(reader)
-        process = subprocess.Popen([weft.BIN, 'demo', '--port', '0', '--admin-port', '0'], stdout=writer,
+        port = Drain.free_port()
+        process = subprocess.Popen([weft.BIN, 'demo', '--port', str(port), '--admin-port', '0'], stdout=writer,
                                    stderr=writer, stdin=subprocess.DEVNULL)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
         os.close(writer)
-        time.sleep(0.5)
-        self.assertIsNone(process.poll())
+
+        def answers():
+            try:
+                with weft.Conn(port) as conn:
+                    return conn.ask('/').status == 200
+            except OSError:
+                return False
+        self.assertTrue(weft.wait_until(answers))
         process.terminate()
         self.assertEqual(process.wait(10 * weft.SLOWER), 0)
 

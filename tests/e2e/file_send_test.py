@@ -2,6 +2,7 @@
 and of files that get shorter meanwhile."""
 # seconds: 90
 # shows SF-02, SF-03, SF-06, SF-07, ZC-01, ZC-02
+import glob
 import hashlib
 import os
 import re
@@ -182,11 +183,11 @@ class Traced(weft.Case):
                 with open(os.path.join(root, file), 'wb') as out:
                     out.write(os.urandom(size))
             with weft.Server('--root', root, '--workers', '1', '--files-send', way) as server:
-                log = os.path.join(root, 'log')
                 with server.conn() as conn:
                     conn.ask('/')
                     tracer = subprocess.Popen(
-                        [strace, '-f', '-y', '-qq', '-e', 'signal=none', '-o', log, '-p', str(server.pid)],
+                        [strace, '-ff', '-y', '-qq', '-e', 'signal=none', '-o', os.path.join(root, 'log'),
+                         '-p', str(server.pid)],  # a file for each thread: in one, calls are cut in two
                         stderr=subprocess.PIPE)
                     try:
                         self.assertTrue(weft.wait_until(lambda: self.traced(server.pid)), 'not attached')
@@ -195,8 +196,11 @@ class Traced(weft.Case):
                     finally:
                         tracer.send_signal(signal.SIGINT)
                         tracer.communicate()
-                with open(log, encoding='ascii', errors='replace') as lines:
-                    return [line.rstrip('\n') for line in lines]
+                found = []
+                for log in glob.glob(os.path.join(root, 'log.*')):
+                    with open(log, encoding='ascii', errors='replace') as lines:
+                        found += [line.rstrip('\n') for line in lines]
+                return found
 
     @staticmethod
     def traced(pid):

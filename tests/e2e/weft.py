@@ -519,6 +519,11 @@ class Server:
         now = self.metrics()
         return now['connections_accepted_total'] - now['connections_closed_total']
 
+    def at_rest(self, seconds=5.0):
+        """Is no request under way, within that time? What counts at a request's end, when its answer has
+        left, has counted then."""
+        return wait_until(lambda: self.metrics()['active'] == 0, seconds)
+
     def all_closed(self, seconds=5.0):
         """Do the connections all end within that time?"""
         return wait_until(lambda: self.open_connections() == 0, seconds, 0.02)

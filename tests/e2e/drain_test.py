@@ -3,10 +3,8 @@
 # phases: e2e asan tsan
 import fcntl
 import os
-import random
 import re
 import signal
-import socket
 import subprocess
 import threading
 import time
@@ -33,20 +31,6 @@ class Drain(unittest.TestCase):
     @staticmethod
     def drains(server):
         return weft.wait_until(lambda: server.admin('/readyz').status == 503)
-
-    @staticmethod
-    def free_port():
-        """One that nobody is given who asks for any: below those."""
-        with open('/proc/sys/net/ipv4/ip_local_port_range', encoding='ascii') as text:
-            first = int(text.read().split()[0])
-        while True:
-            with socket.socket() as taken:
-                port = random.randrange(2000, max(first, 4000))
-                try:
-                    taken.bind(('127.0.0.1', port))
-                except OSError:
-                    continue
-                return port
 
     def test_idle(self):
         """Idle connections are closed now, not at a time-out; who has said nothing yet may have half a second."""
@@ -198,7 +182,7 @@ class Drain(unittest.TestCase):
 
     def test_descriptors_and_children(self):
         """Nothing is left: the port can be taken at once by the next one."""
-        port = self.free_port()
+        port = weft.free_port()
         server = self.start('--port', str(port))
         conn = server.conn()
         conn.ask('/')
@@ -242,7 +226,7 @@ class ClosedOutput(unittest.TestCase):
         server.stop()
         reader, writer = os.pipe()
         os.close(reader)
-        port = Drain.free_port()
+        port = weft.free_port()
         process = subprocess.Popen([weft.BIN, 'demo', '--port', str(port), '--admin-port', '0'], stdout=writer,
                                    stderr=writer, stdin=subprocess.DEVNULL)
         self.addCleanup(process.wait)

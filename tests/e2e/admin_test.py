@@ -1,5 +1,5 @@
 """The admin listener: what it says, and that it goes on saying it whatever happens to the workers."""
-# seconds: 60
+# seconds: 90
 # alone
 # shows HC-13
 import os

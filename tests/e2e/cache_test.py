@@ -1,7 +1,7 @@
 """/cache/{key}: made once, found afterwards; bounded in entries and bytes; one makes it while others wait;
 there after a restart."""
 # phases: e2e asan tsan
-# seconds: 40
+# seconds: 90
 # shows CA-01, CA-02, CA-03, CA-04, CA-06, DM-09, MC-14
 import json
 import os

@@ -1,6 +1,6 @@
 """Demos of memory: /burst holds a peak in the arena or in malloc; /shop, /pay and /pool hold objects in
 pools of fixed size, by handle."""
-# seconds: 40
+# seconds: 90
 # shows MC-05, MC-06, MC-32, MC-33, DM-01, DM-02, DM-03, DM-04, ZC-04
 import json
 import re

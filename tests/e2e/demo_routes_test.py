@@ -1,5 +1,5 @@
 """The demo's routes, byte for byte; /file is in demo_files_test.py."""
-# seconds: 90
+# seconds: 150
 # shows HC-01, HC-08, HC-10, HC-17, HC-18, RT-02, SF-01, ZC-06, DM-10, DM-11
 import hashlib
 import json

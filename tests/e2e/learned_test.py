@@ -1,5 +1,5 @@
 """What routes needed is learned, kept over a restart, and made into contracts."""
-# seconds: 40
+# seconds: 90
 # shows MC-15, GB-04
 import json
 import os

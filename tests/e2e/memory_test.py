@@ -1,5 +1,5 @@
 """The memory ledger held against what the kernel says: who holds what, and what nobody holds."""
-# seconds: 40
+# seconds: 90
 import json
 import os
 import random

@@ -1,5 +1,5 @@
 """Clients that are slow, stop, or go away: others do not wait for them, and nothing of them is left."""
-# seconds: 90
+# seconds: 150
 # quiet
 # shows SF-01, SF-10, SF-11
 import select

@@ -1,5 +1,5 @@
 # examples/before-after: the naive way beside Weft's, as a user runs it.
-# seconds: 60
+# seconds: 90
 import os
 import re
 import subprocess

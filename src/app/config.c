@@ -202,9 +202,7 @@ static const char *next_value(struct flags *flags)
 /* `--nodelay` alone is on; `--nodelay off` reads as it looks. */
 static const char *next_bool(struct flags *flags)
 {
-    bool on = false;
-    if (flags->at + 1 < flags->argc &&
-        weft_param_to_bool(weft_str_z(flags->argv[flags->at + 1]), &on) == 0)
+    if (flags->at + 1 < flags->argc && flags->argv[flags->at + 1][0] != '-')
         return flags->argv[++flags->at];
     return "on";
 }
@@ -390,7 +388,7 @@ const char *weft_config_source_text(const struct weft_config *config, enum weft_
                                     char *out, size_t out_bytes)
 {
     char name[WEFT_CONFIG_KEY_BYTES];
-    const char *key_z = weft_params[id].key_z;
+    const char *key_z = weft_params[id].key_z, *alias_z = weft_params[id].alias_z;
     switch (config->sources[id].origin) {
     case WEFT_CONFIG_FROM_DEFAULT:
         (void)snprintf(out, out_bytes, "default");
@@ -404,7 +402,7 @@ const char *weft_config_source_text(const struct weft_config *config, enum weft_
         break;
     case WEFT_CONFIG_FROM_FLAG:
         (void)snprintf(out, out_bytes, "--%s",
-                       weft_param_spell(key_z, WEFT_PARAM_SPELL_FLAG, name));
+                       weft_param_spell(alias_z ? alias_z : key_z, WEFT_PARAM_SPELL_FLAG, name));
         break;
     }
     return out;

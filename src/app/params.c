@@ -100,8 +100,10 @@ bool weft_param_nearest(weft_str name, enum weft_param_spelling spelling, char *
 {
     if (name.len >= WEFT_CONFIG_KEY_BYTES)
         return false;
-    /* Further off than a third of the name is no typing mistake. */
-    struct nearest nearest = {.name = name, .out = out, .distance = WEFT_MAX(name.len / 3, 2u) + 1};
+    /* Further off than a third of the name is no typing mistake; nor is a name without one letter
+     * of it. */
+    struct nearest nearest = {
+        .name = name, .out = out, .distance = WEFT_MIN(WEFT_MAX(name.len / 3, 2u) + 1, name.len)};
     for (size_t step = 0; step < 2 * (size_t)WEFT_PARAM_COUNT; step++) {
         char known[WEFT_CONFIG_KEY_BYTES] = "";
         if (!name_at(step))

@@ -297,6 +297,7 @@ static void mistakes_in_shape(void **state)
             "weft.yaml:2: http.bufer_bytes: no such setting; did you mean http.buffer_bytes?");
     refused("timeout: {idle_ms: 1s}\nport: 1\n",
             "weft.yaml:1: timeout: no such setting; did you mean timeouts?");
+    refused("a: 1\n", "weft.yaml:1: a: no such setting (docs/settings.md lists them)");
     refused("port: [1, {a: [2]}]\nworkers: 2\n",
             "weft.yaml:1: port: a list where a number is due (1 to 65535 or auto)");
     assert_int_equal(config.workers, 2); /* what follows is still read */
@@ -473,6 +474,9 @@ static void mistakes_in_flags(void **state)
     (void)state;
     assert_int_equal(LOAD_FLAGS("--prot", "1", "--xyzzyx", "--port", "2"), WEFT_ECONFIG);
     assert_int_equal(errors.error_count, 2); /* "1" is the value of a flag that is told already */
+    fresh(NULL);
+    assert_int_equal(LOAD_FLAGS("--nodelay", "maybe"), WEFT_ECONFIG);
+    assert_string_equal(errors.errors[0], "--nodelay: maybe is not on or off (on or off)");
     refused_flag("--port=70000", "--port: 70000 is out of range (1 to 65535 or auto)");
     refused_flag("--prot=1", "--prot: no such flag; did you mean --port?");
     refused_flag("--xyzzyx", "--xyzzyx: no such flag (--help lists them)");
@@ -520,6 +524,11 @@ static void flag_over_environment_over_file_over_default(void **state)
     assert_string_equal(
         weft_config_source_text(&config, WEFT_PARAM_ws_buffer_bytes, text, sizeof(text)),
         "default");
+    char *typed[] = {"weft", "--memory-limit-bytes=64M", NULL}; /* told as --help spells it */
+    assert_int_equal(weft_config_load(&config, 2, typed, envp, &errors), 0);
+    assert_string_equal(
+        weft_config_source_text(&config, WEFT_PARAM_memory_limit_bytes, text, sizeof(text)),
+        "--memory-limit");
     /* A mistake counts although a stronger source has the last word. */
     write_file(path, "port: 1x\n");
     assert_int_equal(weft_config_load(&config, 5, argv, envp, &errors), WEFT_ECONFIG);

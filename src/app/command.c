@@ -59,12 +59,14 @@ static int run_serve(weft_app *app)
 static int run_plan(weft_app *app)
 {
     struct weft_machine machine;
-    struct weft_plan plan;
+    struct weft_plan plan = {0};
     struct weft_config_errors errors = {0};
     int status = WEFT_EXIT_GOOD;
-    if (!make_plan(app, &machine, &plan, &errors, &status))
+    bool fits = make_plan(app, &machine, &plan, &errors, &status);
+    if (plan.total > 0) /* one that does not fit is what somebody wants to see */
+        weft_plan_print(stdout, &plan);
+    if (!fits)
         return status;
-    weft_plan_print(stdout, &plan);
     if (app->learned_wanted && weft_learned_print(stdout, app, &plan) != 0)
         return WEFT_EXIT_CONFIG;
     return status;
@@ -97,6 +99,7 @@ static const struct command commands[] = {
     {"demo", "the same, with the demo routes: the weft program without a command", run_serve},
     {"plan",
      "print the worst case in memory, term by term; 2 when it does not fit\n"
+     "             plan serve: that of `weft serve`, which has no demo routes\n"
      "             --learned: and a cap for each route, from memory.history_path",
      run_plan},
     {"check", "check the settings (-c FILE) and say what is wrong with them", run_check},
@@ -175,6 +178,10 @@ static int command_line(weft_app *app, int argc, char **argv, bool may_exec)
             return usage_error(program_z, argv[1]);
         argc--;
         argv++;
+        if (command->run == run_plan && argc > 1 && strcmp(argv[1], "serve") == 0) {
+            argc--; /* of which program is main()'s to know */
+            argv++;
+        }
     }
     struct weft_config_errors errors = {0};
     if (command->run == run_serve)

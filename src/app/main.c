@@ -5,12 +5,11 @@
 #include <string.h>
 #include <demo.h>
 
-static bool is_demo(int argc, char **argv)
+/* `weft serve`, or `weft plan serve`: what it would take. */
+static bool is_file_server(int argc, char **argv)
 {
-    for (int i = 1; i < argc && argv[i][0] != '-'; i++)
-        if (strcmp(argv[i], "demo") == 0)
-            return true;
-    return false;
+    int at = argc > 1 && strcmp(argv[1], "plan") == 0 ? 2 : 1;
+    return argc > at && strcmp(argv[at], "serve") == 0;
 }
 
 int main(int argc, char **argv)
@@ -18,10 +17,9 @@ int main(int argc, char **argv)
     weft_app *app = weft_app_new();
     if (app == NULL)
         return weft_main(NULL, argc, argv); /* says so */
-    if (argc <= 1 || argv[1][0] == '-' || strcmp(argv[1], "serve") != 0 || is_demo(argc, argv))
-        weft_demo_routes(app);
+    if (is_file_server(argc, argv))
+        weft_static(app, "/", "", NULL); /* of --root; a mount of the settings at / replaces it */
     else
-        weft_static(app, "/", "",
-                    NULL); /* of --root; a mount of the settings at / takes its place */
+        weft_demo_routes(app);
     return weft_main(app, argc, argv);
 }

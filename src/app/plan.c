@@ -430,11 +430,17 @@ static size_t route_cap(const struct weft_config *config, const struct weft_plan
     return WEFT_MAX(app->route_memory_max, config->route_memory_bytes);
 }
 
-/* Each worker can serve each route at least once. */
+/* A worker's share with which it can serve each route at least once. */
+static size_t share_min(const struct weft_config *config, const struct weft_plan_app *app)
+{
+    return WEFT_ALIGN_UP(route_cap(config, app) + WEFT_PAGE_BYTES, WEFT_PAGE_BYTES);
+}
+
+/* What that takes, with the tables beside the chunks. */
 static size_t elastic_min(const struct weft_plan *plan, const struct weft_config *config,
                           const struct weft_plan_app *app)
 {
-    return WEFT_MAX(route_cap(config, app) + 4096, ELASTIC_MIN_BYTES) * plan->workers;
+    return weft_chunks_bytes(WEFT_MAX(share_min(config, app), ELASTIC_MIN_BYTES)) * plan->workers;
 }
 
 static size_t shared(size_t count, size_t among, size_t least)
@@ -520,21 +526,34 @@ static const struct weft_plan_term *largest(const struct weft_plan *plan)
     return found;
 }
 
-static void tell_what_does_not_fit(const struct weft_plan *plan, size_t arenas,
-                                   struct weft_config_errors *errors)
+static void tell_what_does_not_fit(const struct weft_plan *plan, const struct weft_plan_app *app,
+                                   size_t arenas, struct weft_config_errors *errors)
 {
     struct weft_plan_term term = *largest(plan);
     if (arenas > term.bytes) {
+        weft_str route = app->route_memory_largest;
         term = (struct weft_plan_term){.name_z = "arenas", .bytes = arenas};
-        snprintf(term.formula, sizeof(term.formula),
-                 "%u workers, each with a request of the largest .memory", plan->workers);
+        snprintf(term.formula, sizeof(term.formula), "%u workers, each with a request of %.*s",
+                 plan->workers, route.len == 0 ? 18 : (int)WEFT_MIN(route.len, 50u),
+                 route.len == 0 ? "route.memory_bytes" : route.ptr);
     }
-    weft_config_error(errors,
-                      "the memory plan does not fit: fixed terms %zu + arenas %zu > limit %zu "
-                      "bytes (%s); the largest term is '%s' with %zu bytes (%s): make it "
-                      "smaller or raise memory.limit_bytes, to %zuK at least",
-                      plan->fixed, arenas, plan->limit, plan->limit_source, term.name_z, term.bytes,
-                      term.formula, (plan->fixed + arenas + 1023) / 1024);
+    weft_config_error(
+        errors,
+        "the memory plan does not fit: fixed terms %zu + arenas %zu > limit %zu "
+        "bytes (%s); the largest term is '%s' with %zu bytes (%s): make it smaller "
+        "(docs/memory.md has each term's setting) or raise the limit to %zuK at least",
+        plan->fixed, arenas, plan->limit, plan->limit_source, term.name_z, term.bytes, term.formula,
+        (plan->fixed + arenas + 1023) / 1024);
+}
+
+/* The arenas' share is known: the sum of all terms. */
+static void add_up(struct weft_plan *plan, const struct weft_config *config,
+                   const struct weft_plan_app *app, size_t share)
+{
+    plan->worker.elastic_bytes = share;
+    add_terms(plan, config, app);
+    for (uint32_t i = 0; i < plan->term_count; i++)
+        plan->total += plan->terms[i].bytes;
 }
 
 /* What is left is the arenas', up to what all requests together could ask for. */
@@ -544,7 +563,8 @@ static weft_rc fill_elastic(struct weft_plan *plan, const struct weft_config *co
     size_t need = elastic_min(plan, config, app);
     plan->fixed = count_fixed(plan);
     if (plan->fixed + need > plan->limit) {
-        tell_what_does_not_fit(plan, need, errors);
+        tell_what_does_not_fit(plan, app, need, errors);
+        add_up(plan, config, app, WEFT_MAX(share_min(config, app), ELASTIC_MIN_BYTES));
         return WEFT_EBUDGET;
     }
     size_t left = (plan->limit - plan->fixed) / plan->workers;
@@ -552,12 +572,9 @@ static weft_rc fill_elastic(struct weft_plan *plan, const struct weft_config *co
     size_t share = WEFT_MIN(left, most);
     /* The chunk store's own tables come out of the share. */
     share -= weft_chunks_bytes(share) - share;
-    plan->worker.elastic_bytes = share & ~(size_t)4095;
-    plan->heap = plan->workers *
-                 WEFT_MIN(plan->worker.active * app->route_heap_max, plan->worker.elastic_bytes);
-    add_terms(plan, config, app);
-    for (uint32_t i = 0; i < plan->term_count; i++)
-        plan->total += plan->terms[i].bytes;
+    share = WEFT_MAX(share & ~(size_t)4095, share_min(config, app));
+    plan->heap = plan->workers * WEFT_MIN(plan->worker.active * app->route_heap_max, share);
+    add_up(plan, config, app, share);
     return 0;
 }
 
@@ -597,7 +614,11 @@ void weft_plan_print(FILE *to, const struct weft_plan *plan)
     for (uint32_t i = 0; i < plan->term_count; i++)
         fprintf(to, "%-16s %14zu  %s%s\n", plan->terms[i].name_z, plan->terms[i].bytes,
                 plan->terms[i].formula, plan->terms[i].elastic ? " (elastic)" : "");
-    fprintf(to, "%-16s %14zu  %s\n", "limit", plan->limit, plan->limit_source);
+    fprintf(to, "%-16s %14zu  %s, %.1f MiB\n", "total", plan->total,
+            plan->total <= plan->limit ? "worst case" : "the least that it takes",
+            (double)plan->total / (1 << 20));
+    fprintf(to, "%-16s %14zu  %s, %.1f MiB\n", "limit", plan->limit, plan->limit_source,
+            (double)plan->limit / (1 << 20));
     if (plan->heap > 0)
         fprintf(to,
                 "note: heap: of the arenas' bytes up to %zu may be malloc'ed by handlers (.heap)\n",
@@ -607,6 +628,4 @@ void weft_plan_print(FILE *to, const struct weft_plan *plan)
             to,
             "note: requests, tasks, spare buffers and connections that were not set are smaller "
             "than usual, to fit the limit\n");
-    fprintf(to, "%-16s %14zu  worst case, %.1f MiB\n", "total", plan->total,
-            (double)plan->total / (1 << 20));
 }

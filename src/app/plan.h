@@ -21,9 +21,10 @@
 
 /* What the plan must know of the application. */
 struct weft_plan_app {
-    size_t route_memory_max; /* largest arena cap of a route */
-    size_t route_heap_max;   /* of it, most that a route may malloc */
-    size_t route_stack_max;  /* largest stack that a route asks for */
+    size_t route_memory_max;       /* largest arena cap of a route */
+    weft_str route_memory_largest; /* that route's pattern; empty: it is the setting's */
+    size_t route_heap_max;         /* of it, most that a route may malloc */
+    size_t route_stack_max;        /* largest stack that a route asks for */
     uint32_t route_count;
     size_t router_bytes;  /* compiled routes and their names */
     size_t scratch_bytes; /* per worker, for regular expressions */

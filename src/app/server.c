@@ -81,6 +81,13 @@ static void make_site(struct weft_site *site, weft_app *app, const struct weft_c
 
 /* ---- starting ---- */
 
+static void cannot_listen(const char *why_z, bool admin)
+{
+    const char *of_z = admin ? "admin." : "";
+    weft_log_error("%s (settings %shost and %sport; port auto takes a free one)", why_z, of_z,
+                   of_z);
+}
+
 static weft_rc open_listener(struct weft_server *server, struct weft_worker *worker,
                              const char *host_z, uint16_t port, bool share)
 {
@@ -96,7 +103,7 @@ static weft_rc open_listener(struct weft_server *server, struct weft_worker *wor
     };
     weft_rc rc = weft_listener_open(&worker->loop.listeners[0], &options, why, sizeof(why));
     if (rc != 0)
-        weft_log_error("%s", why);
+        cannot_listen(why, worker == &server->admin);
     else
         worker->loop.listener_count = 1;
     return rc;
@@ -112,7 +119,7 @@ static weft_rc port_is_free(const struct weft_config *config)
         .host_z = config->host, .port = (uint16_t)config->port, .backlog = 1, .linger_s = -1};
     weft_rc rc = weft_listener_open(&probe, &options, why, sizeof(why));
     if (rc != 0)
-        weft_log_error("%s", why);
+        cannot_listen(why, false);
     else
         weft_listener_close(&probe);
     return rc;
@@ -643,8 +650,18 @@ int weft_server_run(weft_app *app, const struct weft_machine *machine, const str
         weft_log_warn("drain: %u connections were cut off", cut_count);
     tear_down(&server);
     if (rc != 0)
-        return rc == WEFT_EBUDGET ? WEFT_EXIT_CONFIG : WEFT_EXIT_FAILED;
+        return rc == WEFT_EBUDGET || rc == WEFT_ECONFIG ? WEFT_EXIT_CONFIG : WEFT_EXIT_FAILED;
     return cut_count > 0 ? WEFT_EXIT_CUT : WEFT_EXIT_GOOD;
+}
+
+/* The pattern of the route that asks for the most; empty when that is the setting's. */
+static weft_str largest_route(const weft_app *app)
+{
+    weft_str found = {0};
+    for (const struct weft_app_route *at = app->routes; at != NULL; at = at->next)
+        if (at->route.memory_bytes == app->memory_max)
+            found = at->route.pattern;
+    return app->memory_max > app->config.route_memory_bytes ? found : (weft_str){0};
 }
 
 weft_rc weft_server_describe(weft_app *app, struct weft_plan_app *out)
@@ -652,6 +669,7 @@ weft_rc weft_server_describe(weft_app *app, struct weft_plan_app *out)
     WEFT_TRY(weft_router_compile(app->router));
     *out = (struct weft_plan_app){
         .route_memory_max = WEFT_MAX(app->memory_max, app->config.route_memory_bytes),
+        .route_memory_largest = largest_route(app),
         .route_heap_max = app->heap_max,
         .route_stack_max = app->stack_max,
         .route_count = app->route_count,

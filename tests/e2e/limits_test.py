@@ -1,6 +1,7 @@
 """Every limit, below and above; a full server refuses politely and recovers."""
 # seconds: 60
 # shows HC-03
+import os
 import re
 import resource
 import select
@@ -8,6 +9,8 @@ import time
 import unittest
 
 import weft
+
+HERE = os.path.dirname(os.path.abspath(__file__))
 
 
 def head_of(size):
@@ -316,7 +319,31 @@ class Memory(unittest.TestCase):
                                           weft.ENGINE, '--memory-limit', '4M')
                 self.assertEqual(code, 2, err)
                 self.assertIn('memory', err)
+                self.assertIn('--memory-limit', err)
                 self.assertRegex(err, r"term is '\w+'")
+                self.assertEqual(command == 'plan', 'the least that it takes' in out)
+
+    def test_the_least_that_is_named_is_enough(self):
+        """What the message asks for starts, and serves the route that needs most; a KiB less does not."""
+        flags = ('--engine', weft.ENGINE, '--workers', '2', '--memory-limit')
+        _, _, err = weft.run('plan', *flags, '4M')
+        self.assertIn('a request of /burst', err)
+        least = int(re.search(r'raise the limit to (\d+)K at least', err).group(1))
+        self.assertEqual(weft.run('plan', *flags, '%dK' % (least - 1))[0], 2)
+        if weft.SANITIZED:
+            self.skipTest('a sanitizer takes more than the plan knows of')
+        with weft.Server(*flags[2:], '%dK' % least) as server:
+            self.assertEqual(server.ask('/burst?mb=16&hold=0').status, 200)
+
+    def test_the_plan_of_either_program(self):
+        """`weft plan` is the demo's, `weft plan serve` that of a file server."""
+        flags = ('--engine', weft.ENGINE, '--workers', '2', '--memory-limit', '100M', '--static=/=%s' % HERE)
+        for command, words in (('demo', ['plan']), ('serve', ['plan', 'serve'])):
+            with self.subTest(command):
+                code, out, err = weft.run(*words, *flags)
+                self.assertEqual((code, err), (0, ''))
+                with weft.Server(*flags[2:], command=command) as server:
+                    self.assertEqual(int(re.search(r'^total +(\d+) ', out, re.M).group(1)), server.memory()['plan'])
 
     def test_the_plan_adds_up(self):
         code, out, err = weft.run('plan', '--memory-limit', '200M', '--workers', '2')
@@ -325,7 +352,7 @@ class Memory(unittest.TestCase):
                 if not line.startswith('note:')]
         terms = {row[0]: int(row[1]) for row in rows}
         total = terms.pop('total')
-        self.assertEqual(rows[-1][0], 'total')
+        self.assertEqual([row[0] for row in rows[-2:]], ['total', 'limit'])
         limit = terms.pop('limit')
         self.assertEqual(limit, 200 << 20)
         self.assertLessEqual(total, limit)

@@ -162,7 +162,10 @@ class Listening(unittest.TestCase):
             port = taken.getsockname()[1]
             code, _, err = weft.run('demo', '--port', str(port), '--admin-port', '0')
             self.assertEqual(code, 1)
-            self.assertIn(str(port), err)
+            self.assertRegex(err, r'port %d: .*\(settings host and port;' % port)
+            code, _, err = weft.run('demo', '--port', '0', '--admin-port', str(port))
+            self.assertEqual(code, 1)
+            self.assertRegex(err, r'port %d: .*\(settings admin.host and admin.port;' % port)
 
     def test_free_ports_differ(self):
         with weft.Server() as one, weft.Server() as other:

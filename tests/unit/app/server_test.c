@@ -171,12 +171,44 @@ static void without_an_application_nothing_happens(void **state)
     weft_app_free(NULL);
 }
 
+/* The least that is asked for is what each worker needs for the largest route, tables and all. */
+static void the_least_limit_serves_the_largest_route(void **state)
+{
+    (void)state;
+    weft_app *app = make_app();
+    struct weft_machine machine = {.memory_bytes = (size_t)4 << 30,
+                                   .cgroup_limit_bytes = WEFT_MACHINE_NO_LIMIT,
+                                   .nofile_soft = 1024,
+                                   .nofile_hard = 1024,
+                                   .cpu_count = 3};
+    struct weft_plan_app needs;
+    struct weft_plan plan;
+    weft_config_defaults(&app->config);
+    weft_route(app, "GET", "/large", never, WEFT_ROUTE_OPTS(.memory = 16 << 20));
+    assert_int_equal(weft_server_describe(app, &needs), 0);
+    struct weft_config_errors small = {0}, good = {0}, short_of = {0};
+    app->config.memory_limit_bytes = 1 << 20;
+    assert_int_equal(weft_plan_make(&plan, &app->config, &machine, &needs, &small), WEFT_EBUDGET);
+    assert_non_null(strstr(small.errors[0], "3 workers, each with a request of /large"));
+    assert_true(plan.total > plan.limit);
+    size_t least = plan.total;
+    app->config.memory_limit_bytes = least;
+    assert_int_equal(weft_plan_make(&plan, &app->config, &machine, &needs, &good), 0);
+    assert_true(plan.worker.elastic_bytes >= needs.route_memory_max);
+    assert_true(plan.total <= least);
+    app->config.memory_limit_bytes = least - 1;
+    assert_int_equal(weft_plan_make(&plan, &app->config, &machine, &needs, &short_of),
+                     WEFT_EBUDGET);
+    weft_app_free(app);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(without_an_application_nothing_happens),
         cmocka_unit_test(stopping_more_than_once_is_stopping),
         cmocka_unit_test(the_admin_loop_is_always_in_the_plan),
+        cmocka_unit_test(the_least_limit_serves_the_largest_route),
         cmocka_unit_test(mistakes_with_memory_are_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -628,8 +628,10 @@ weft_rc weft_req_add_field(weft_req *rq, weft_str name, weft_str value)
 
 weft_rc weft_req_put_field(weft_req *rq, weft_str name, weft_str value)
 {
-    if (rq->out_count == WEFT_OUT_FIELDS_MAX)
+    if (rq->out_count == WEFT_OUT_FIELDS_MAX) {
+        weft_loop_count(rq->loop, WEFT_COUNTER_HEADERS_FULL);
         return WEFT_EFULL;
+    }
     if (rq->out_count == WEFT_OUT_FIELDS_INLINE) {
         struct weft_out_field *more = weft_alloc(rq, WEFT_OUT_FIELDS_MAX * sizeof(*more));
         if (more == NULL)

@@ -126,8 +126,10 @@ weft_rc weft_trailer(weft_req *rq, weft_str name, weft_str value)
         rq->trailers = weft_alloc(rq, WEFT_TRAILERS_MAX * sizeof(*rq->trailers));
     if (rq->trailers == NULL)
         return WEFT_ENOMEM;
-    if (rq->trailer_count == WEFT_TRAILERS_MAX)
+    if (rq->trailer_count == WEFT_TRAILERS_MAX) {
+        weft_loop_count(rq->loop, WEFT_COUNTER_TRAILERS_FULL);
         return WEFT_EFULL;
+    }
     rq->trailers[rq->trailer_count++] = (struct weft_out_field){name, value};
     return 0;
 }

@@ -32,6 +32,15 @@ static weft_rc split_head(weft_req *rq)
     return weft_text(rq, 200, WEFT_S("ok"));
 }
 
+static weft_rc five_trailers(weft_req *rq)
+{
+    WEFT_TRY(weft_begin(rq, 200, WEFT_S("text/plain")));
+    for (int i = 0; i < 4; i++)
+        WEFT_TRY(weft_trailer(rq, WEFT_S("X-T"), WEFT_S("t")));
+    assert_int_equal(weft_trailer(rq, WEFT_S("X-T"), WEFT_S("t")), WEFT_EFULL);
+    return weft_end(rq);
+}
+
 static weft_rc header_last(weft_req *rq)
 {
     weft_str value = weft_header(rq, "x-request-id");
@@ -122,6 +131,7 @@ static const struct seam_route routes[] = {
     DEMO_ROUTES,
     {"GET", "/large-head-stream", large_head_stream},
     {"GET", "/split-head", split_head},
+    {"GET", "/five-trailers", five_trailers},
     {"GET", "/last", header_last},
     {"GET", "/twice", twice},
     {"GET", "/five-and-five", five_headers_and_five_more},
@@ -295,6 +305,14 @@ static void streams_are_chunked_with_trailers_for_those_who_want_them(void **sta
     assert_false(output_has("X-Lines"));
 }
 
+static void trailers_have_a_limit(void **state)
+{
+    (void)state;
+    ask("GET /five-trailers HTTP/1.1\r\nHost: a\r\nTE: trailers\r\n\r\n");
+    assert_int_equal(output_count("X-T: t\r\n"), 4);
+    assert_int_equal(counted(WEFT_COUNTER_TRAILERS_FULL), 1);
+}
+
 static void one_write_beyond_a_block(void **state)
 {
     (void)state;
@@ -343,6 +361,7 @@ static void nothing_splits_a_response(void **state)
     (void)state;
     ask(GET("/split-head"));
     assert_int_equal(output_count("X-N: n\r\n"), 32);
+    assert_int_equal(counted(WEFT_COUNTER_HEADERS_FULL), 1);
     assert_false(output_has("Set-Cookie"));
 }
 
@@ -599,6 +618,7 @@ int main(void)
         H1_TEST(http_1_0_closes_unless_asked_not_to),
         H1_TEST(close_is_said_and_done),
         H1_TEST(streams_are_chunked_with_trailers_for_those_who_want_them),
+        H1_TEST(trailers_have_a_limit),
         H1_TEST(one_write_beyond_a_block),
         H1_TEST(a_head_beyond_a_block),
         H1_TEST(a_stream_behind_a_head_beyond_a_block),

@@ -219,6 +219,8 @@ static void sweep(struct weft_timer *timer)
             weft_loop_count(loop, WEFT_COUNTER_TIMEOUTS_IDLE);
         else if (slot->state == WEFT_SLOT_FRESH)
             weft_loop_count(loop, WEFT_COUNTER_TIMEOUTS_HEADER);
+        else
+            weft_loop_count(loop, WEFT_COUNTER_TIMEOUTS_LINGER);
         detach(loop, i);
     }
     if (slots->used > 0)

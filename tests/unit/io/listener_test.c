@@ -300,6 +300,8 @@ static void lingering_ends(void **state)
     assert_int_equal(rig.loop.slots.table[0].state, WEFT_SLOT_LINGERING);
     pass_ms(1500); /* it neither closes nor sends */
     assert_int_equal(rig.loop.slots.used, 0);
+    assert_int_equal(counted(WEFT_COUNTER_TIMEOUTS_LINGER), 1);
+    assert_int_equal(counted(WEFT_COUNTER_TIMEOUTS_HEADER), 0);
     close(fd);
 }
 

@@ -109,6 +109,36 @@ static void a_crowd_beyond_the_share(void **state)
     UNTIL(rig.loop.slots.used == 0);
 }
 
+/* More at once than the table has room for: told so all the same. Where connections are entries of
+ * a ring's table the kernel drops the one that finds it full, and it is counted. */
+static void a_burst_beyond_the_table(void **state)
+{
+    (void)state;
+    enum { ROOM = 8, BURST = ROOM + WEFT_REFUSAL_SLOTS + 28 };
+    const size_t len = strlen(REFUSAL);
+    int clients[BURST], held = 0, told = 0, dropped = 0;
+    char text[64];
+    rig_close();
+    rig_open((struct rig_options){.connections = ROOM, .share = BURST});
+    for (int i = 0; i < BURST; i++)
+        clients[i] = client_open();
+    UNTIL(counted(WEFT_COUNTER_REFUSED_CONNS) + counted(WEFT_COUNTER_ACCEPT_ERRORS) ==
+          BURST - ROOM);
+    turn_for(3); /* what the last ones are told leaves */
+    for (int i = 0; i < BURST; i++) {
+        ssize_t n = recv(clients[i], text, sizeof(text), 0);
+        held += n < 0;
+        told += n == (ssize_t)len && memcmp(text, REFUSAL, len) == 0;
+        dropped += n == 0;
+        close(clients[i]);
+    }
+    assert_int_equal(held, ROOM);
+    assert_int_equal(dropped, counted(WEFT_COUNTER_ACCEPT_ERRORS));
+    assert_int_equal(told, BURST - ROOM - dropped);
+    assert_true(dropped <= (rig_direct ? 1 : 0));
+    UNTIL(rig.loop.slots.used == 0);
+}
+
 static void without_an_object_a_request_is_told(void **state)
 {
     (void)state;
@@ -388,6 +418,7 @@ int main(void)
         RIG_TEST(a_port_in_use_is_named),
         RIG_TEST(beyond_the_share_a_client_is_told),
         RIG_TEST(a_crowd_beyond_the_share),
+        RIG_TEST(a_burst_beyond_the_table),
         RIG_TEST(without_an_object_a_request_is_told),
         RIG_TEST(without_descriptors_accepting_pauses),
         RIG_TEST(the_idle_and_the_silent_are_closed),

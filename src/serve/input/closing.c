@@ -30,17 +30,23 @@ static struct closing *take(void)
     return NULL;
 }
 
-void weft_close_by_thread(struct weft_offload *pool, int fd)
+static bool hand_over(struct weft_offload *pool, int fd)
 {
     struct closing *closing = pool != NULL ? take() : NULL;
-    if (closing == NULL) {
-        close(fd);
-        return;
-    }
+    if (closing == NULL)
+        return false;
     closing->fd = fd;
     closing->job = (struct weft_offload_job){.run = run, .done = done};
     if (weft_offload_submit(pool, &closing->job) == 0)
-        return;
+        return true;
     done(&closing->job);
-    close(fd);
+    return false;
+}
+
+bool weft_close_by_thread(struct weft_offload *pool, int fd)
+{
+    bool handed = hand_over(pool, fd);
+    if (!handed)
+        close(fd);
+    return handed;
 }

@@ -15,7 +15,8 @@
 #define WEFT_CLOSINGS_MAX 64 /* under way at once */
 
 /** Close fd, soon; here and now where the pool has no place for it, or WEFT_CLOSINGS_MAX are under
- *  way. pool NULL is good. */
-void weft_close_by_thread(struct weft_offload *pool, int fd);
+ *  way. pool NULL is good.
+ *  returns  whether a thread does it */
+bool weft_close_by_thread(struct weft_offload *pool, int fd);
 
 #endif

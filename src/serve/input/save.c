@@ -147,7 +147,8 @@ void weft_upload_drop(weft_upload *upload)
 {
     if (upload->fd < 0)
         return; /* kept, or never opened */
-    weft_close_by_thread(upload->rq->service->site->offload, upload->fd);
+    if (!weft_close_by_thread(upload->rq->service->site->offload, upload->fd))
+        weft_loop_count(upload->rq->loop, WEFT_COUNTER_UPLOADS_FREED_HERE);
     weft_loop_count(upload->rq->loop, WEFT_COUNTER_UPLOADS_DROPPED);
     upload->fd = -1;
     upload->rq->uploads--;

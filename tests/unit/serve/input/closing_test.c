@@ -56,7 +56,7 @@ static void without_a_pool(void **state)
 {
     (void)state;
     int fd = descriptor();
-    weft_close_by_thread(NULL, fd);
+    assert_false(weft_close_by_thread(NULL, fd));
     assert_false(is_open(fd));
 }
 
@@ -65,10 +65,10 @@ static void a_full_queue(void **state)
     (void)state;
     struct weft_offload *pool = busy_pool(1);
     int queued = descriptor();
-    weft_close_by_thread(pool, queued);
+    assert_true(weft_close_by_thread(pool, queued));
     for (int i = 0; i < 2 * WEFT_CLOSINGS_MAX; i++) { /* a place taken in vain is given back */
         int fd = descriptor();
-        weft_close_by_thread(pool, fd);
+        assert_false(weft_close_by_thread(pool, fd));
         assert_false(is_open(fd));
     }
     assert_true(is_open(queued));
@@ -84,10 +84,10 @@ static void as_many_under_way_as_may(void **state)
         int queued[WEFT_CLOSINGS_MAX];
         for (int i = 0; i < WEFT_CLOSINGS_MAX; i++) {
             queued[i] = descriptor();
-            weft_close_by_thread(pool, queued[i]);
+            assert_true(weft_close_by_thread(pool, queued[i]));
         }
         int one_more = descriptor();
-        weft_close_by_thread(pool, one_more);
+        assert_false(weft_close_by_thread(pool, one_more));
         assert_false(is_open(one_more));
         for (int i = 0; i < WEFT_CLOSINGS_MAX; i++)
             assert_true(is_open(queued[i]));

@@ -5,11 +5,40 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <semaphore.h>
 #include <stdlib.h>
+
+#define POOL_QUEUE 8
 
 static char folder[] = "/tmp/weft-save-test.XXXXXX";
 static weft_rc beyond; /* what the one after the last was told */
-static enum { LEAVE, DROP, KEEP } behind;
+static enum { LEAVE, LEAVE_TO_A_BUSY_POOL, DROP, KEEP } behind;
+
+/* ---- the pool's one thread, busy ---- */
+
+static sem_t entered, leave;
+
+static void stand(struct weft_offload_job *job)
+{
+    (void)job;
+    sem_post(&entered);
+    sem_wait(&leave);
+}
+
+static void stood(struct weft_offload_job *job)
+{
+    (void)job;
+}
+
+static struct weft_offload_job blocker = {.run = stand, .done = stood};
+
+static void keep_pool_busy(void)
+{
+    assert_int_equal(weft_offload_submit(seam.site.offload, &blocker), 0);
+    sem_wait(&entered);
+}
+
+/* ---- a handler ---- */
 
 /* Opens as many as may be, then does with each what `behind` says and opens one more instead. */
 static weft_rc uploads(weft_req *rq)
@@ -18,7 +47,9 @@ static weft_rc uploads(weft_req *rq)
     for (size_t i = 0; i < WEFT_UPLOADS_MAX; i++)
         WEFT_TRY(weft_upload_open(rq, &held[i]));
     beyond = weft_upload_open(rq, &more);
-    for (size_t i = 0; i < WEFT_UPLOADS_MAX && behind != LEAVE; i++) {
+    if (behind == LEAVE_TO_A_BUSY_POOL)
+        keep_pool_busy();
+    for (size_t i = 0; i < WEFT_UPLOADS_MAX && behind >= DROP; i++) {
         char name[16];
         int len = snprintf(name, sizeof(name), "kept%zu", i);
         if (behind == KEEP)
@@ -31,7 +62,7 @@ static weft_rc uploads(weft_req *rq)
         assert_int_equal(write(more->fd, "x", 1), 1);
         weft_upload_drop(more);
     }
-    return behind == LEAVE ? beyond : weft_text(rq, 200, WEFT_S("ok"));
+    return behind < DROP ? beyond : weft_text(rq, 200, WEFT_S("ok"));
 }
 
 static const struct seam_route routes[] = {
@@ -58,7 +89,7 @@ static int open_worker(void **state)
     if (fd < 0)
         skip(); /* a file system without unnamed files */
     close(fd);
-    return weft_offload_create(1, 8, &seam.site.offload);
+    return weft_offload_create(1, POOL_QUEUE, &seam.site.offload);
 }
 
 static int close_all(void **state)
@@ -95,6 +126,19 @@ static void one_too_many(void **state)
     ask();
     expect("413", "Content Too Large");
     assert_int_equal(counted(WEFT_COUNTER_UPLOADS_DROPPED), WEFT_UPLOADS_MAX);
+}
+
+static void what_the_pool_has_no_place_for_is_freed_here(void **state)
+{
+    (void)state;
+    sem_init(&entered, 0, 0);
+    sem_init(&leave, 0, 0);
+    behind = LEAVE_TO_A_BUSY_POOL;
+    ask();
+    sem_post(&leave);
+    expect("413", "Content Too Large");
+    assert_int_equal(counted(WEFT_COUNTER_UPLOADS_DROPPED), WEFT_UPLOADS_MAX);
+    assert_int_equal(counted(WEFT_COUNTER_UPLOADS_FREED_HERE), WEFT_UPLOADS_MAX - POOL_QUEUE);
 }
 
 static void dropped_ones_make_room(void **state)
@@ -138,6 +182,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(one_too_many, open_worker, close_all),
+        cmocka_unit_test_setup_teardown(what_the_pool_has_no_place_for_is_freed_here, open_worker,
+                                        close_all),
         cmocka_unit_test_setup_teardown(dropped_ones_make_room, open_worker, close_all),
         cmocka_unit_test_setup_teardown(kept_ones_make_room, open_worker, close_all),
     };

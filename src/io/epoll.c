@@ -383,7 +383,12 @@ static weft_rc epoll_turn(struct weft_engine *engine, int64_t wait_ms)
     int timeout = told ? 0 : timeout_of(b, wait_ms);
     int count = epoll_wait(b->fd, b->events, EVENTS_MAX, timeout);
     b->starved = false;
-    int error = count < 0 ? errno : 0;
+    int error = 0;
+    if (WEFT_UNLIKELY((unsigned)count >= EVENTS_MAX)) { /* -1 is, too */
+        error = count < 0 ? errno : 0;
+        if (error == 0)
+            weft_count(engine->counters, WEFT_COUNTER_TURNS_FULL);
+    }
     weft_count(engine->counters, WEFT_COUNTER_LOOP_TURNS);
     engine->events->awake(engine->ctx);
     if (error != 0)

@@ -233,6 +233,7 @@ weft_rc weft_loop_init(struct weft_loop *loop, struct weft_ledger *ledger,
     weft_wheel_init(&loop->wheel, loop->now_ms, options->timer_precision_ms);
     weft_reclaim_init(&loop->reclaim, options->reclaim_window_ms, loop->clock.now_ns);
     weft_rc rc = build_counters(&b);
+    loop->wheel.counters = loop->counters;
     if (rc == 0)
         rc = build_pools(&b);
     if (rc == 0 && options->prefault)

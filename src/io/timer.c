@@ -131,8 +131,11 @@ bool weft_wheel_advance(struct weft_wheel *wheel, uint64_t now_ms, uint32_t max_
     target = WEFT_MAX(target, wheel->now_tick);
     wheel->floor_tick = target + 1; /* for what fires arm */
     while (wheel->taken != NULL || take_slot(wheel, target)) {
-        if (max_steps-- == 0)
+        if (max_steps-- == 0) {
+            if (wheel->counters != NULL)
+                weft_count(wheel->counters, WEFT_COUNTER_TIMERS_FULL);
             break;
+        }
         struct weft_timer *timer = wheel->taken;
         unlink_timer(wheel, timer);
         uint64_t tick = tick_of(wheel, timer->at_ms);

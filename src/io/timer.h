@@ -17,6 +17,7 @@
 #define WEFT_IO_TIMER_H
 
 #include "base/base.h"
+#include "base/counter.h"
 
 #define WEFT_WHEEL_LEVELS    7 /* 64^7 ticks: 139 years of 1 ms */
 #define WEFT_WHEEL_SLOT_BITS 6
@@ -40,6 +41,8 @@ struct weft_wheel {
     uint64_t floor_tick;   /* no timer is put before this one */
     uint32_t precision_ms; /* length of a tick */
     uint32_t armed;        /* timers in the wheel */
+
+    struct weft_counters *counters; /* borrowed: where calls that leave work are counted; or NULL */
 
     /* Timers taken from a slot whose turn has come, not looked at yet. */
     struct weft_timer *taken;

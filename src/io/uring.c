@@ -652,7 +652,12 @@ static weft_rc uring_turn(struct weft_engine *engine, int64_t wait_ms)
     /* Where completions are there already, liburing does not ask for others to be made: of sends
      * that are over at once there are always some left, and they would starve everybody else. To
      * ask in every such turn costs throughput. */
-    b->unasked = io_uring_cq_ready(&b->ring) > 0 ? b->unasked + 1 : 0;
+    if (io_uring_cq_ready(&b->ring) > 0) {
+        weft_count(engine->counters, WEFT_COUNTER_TURNS_FULL);
+        b->unasked++;
+    } else {
+        b->unasked = 0;
+    }
     bool crowded = b->unasked >= UNASKED_TURNS_MAX;
     if (crowded)
         b->unasked = 0;

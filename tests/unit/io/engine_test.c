@@ -71,6 +71,32 @@ static void many_clients_at_once(void **state)
     UNTIL(rig.loop.slots.used == 0);
 }
 
+static void more_events_than_a_turn_takes(void **state)
+{
+    (void)state;
+    enum { CLIENTS = 260 }; /* a turn takes 256 on epoll, 32 on io_uring */
+    rig_close();
+    rig_open((struct rig_options){
+        .connections = CLIENTS, .share = CLIENTS, .active = CLIENTS, .buffers = 64, .spares = 8});
+    int fds[CLIENTS];
+    for (int i = 0; i < CLIENTS; i++) {
+        fds[i] = client_open();
+        if (i % 50 == 49)
+            turn_for(3); /* the backlog has an end */
+    }
+    UNTIL(rig.loop.slots.used == CLIENTS);
+    turn_for(3);
+    uint64_t before = counted(WEFT_COUNTER_TURNS_FULL);
+    for (int i = 0; i < CLIENTS; i++)
+        client_say(fds[i], "ping");
+    for (int i = 0; i < CLIENTS; i++)
+        assert_true(client_hears(fds[i], "ping"));
+    assert_true(counted(WEFT_COUNTER_TURNS_FULL) > before);
+    for (int i = 0; i < CLIENTS; i++)
+        close(fds[i]);
+    UNTIL(rig.loop.slots.used == 0);
+}
+
 static void a_stream_arrives_whole_and_in_order(void **state)
 {
     (void)state;
@@ -620,6 +646,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         RIG_TEST(what_comes_is_sent_back),
         RIG_TEST(many_clients_at_once),
+        RIG_TEST(more_events_than_a_turn_takes),
         RIG_TEST(a_stream_arrives_whole_and_in_order),
         RIG_TEST(once_is_one_piece),
         RIG_TEST(off_and_on_in_the_same_turn),

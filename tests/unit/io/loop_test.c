@@ -281,6 +281,35 @@ static void filtered_received(void *ctx, uint32_t slot, int bytes, uint16_t buf)
         wrapped_events->received(ctx, slot, bytes, buf);
 }
 
+static uint32_t fired;
+
+static void count_it(struct weft_timer *timer)
+{
+    (void)timer;
+    fired++;
+}
+
+static void more_timers_than_a_turn_fires(void **state)
+{
+    (void)state;
+    enum { TURN = 1024, ALL = 2 * TURN + 1 };
+    static struct weft_timer timers[ALL];
+    fired = 0;
+    for (int i = 0; i < ALL; i++) {
+        timers[i] = (struct weft_timer){.fire = count_it};
+        weft_timer_arm(&rig.loop.wheel, &timers[i], rig.loop.now_ms);
+    }
+    UNTIL(fired > 0);
+    assert_int_equal(fired, TURN);
+    assert_int_equal(counted(WEFT_COUNTER_TIMERS_FULL), 1);
+    assert_int_equal(weft_loop_wait_ms(&rig.loop), 0); /* the next one does not wait */
+    turn();
+    assert_int_equal(fired, 2 * TURN);
+    turn();
+    assert_int_equal(fired, ALL);
+    assert_int_equal(counted(WEFT_COUNTER_TIMERS_FULL), 2);
+}
+
 static void a_program_brings_its_own_poller(void **state) /* shows HC-12 */
 {
     (void)state;
@@ -331,6 +360,7 @@ int main(void)
         RIG_TEST(posts_from_other_threads_wake_the_loop),
         RIG_TEST(management_is_told_before_data),
         RIG_TEST(a_deadline_ends_a_turn),
+        RIG_TEST(more_timers_than_a_turn_fires),
         RIG_TEST(a_program_brings_its_own_poller),
     };
     int failed = 0;

@@ -58,7 +58,7 @@ class Small(weft.Case):
             return min(value for name, labels, value in self.server.samples()
                        if name == 'weft_requests_total' and labels['worker'] != 'admin')
         for _ in range(100):  # each worker has had its peak: which one serves a connection is chance
-            if served() >= 500:
+            if served() >= 300:
                 break
             burst()
         before = self.server.rss()

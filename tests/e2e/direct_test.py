@@ -8,6 +8,7 @@ import os
 import re
 import resource
 import signal
+import socket
 import tempfile
 import time
 import unittest
@@ -137,6 +138,7 @@ class Direct(unittest.TestCase):
         # back are all: each worker has its own, and whom the next one meets is chance
         self.assertTrue(weft.wait_until(lambda: self.sockets() <= sockets))
         for conn in found[503]:
+            conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)  # not slow any more
             self.assertTrue(conn.ask('/file/large.bin').body == self.large)
             conn.close()
 

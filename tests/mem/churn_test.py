@@ -25,16 +25,6 @@ class Churn(unittest.TestCase):
         rows = [o for o in server.memory()['owners'] if o['owner'] == 'arenas' and o['worker'] != 'admin']
         return sum(o['resident'] for o in rows), sum(o['used'] for o in rows), asked
 
-    def steps(self, server):
-        """(all steps of passes, those within a millisecond) of the workers."""
-        every = within = 0
-        for name, labels, value in server.samples():
-            if labels.get('worker') == 'admin' or name != 'weft_reclaim_pause_seconds_bucket':
-                continue
-            every += value if labels['le'] == '+Inf' else 0
-            within += value if labels['le'] == '0.001000000' else 0
-        return every, within
-
     def test_it(self):
         """shows MC-11, MC-02: random sizes from 16 bytes to 64 KiB, held for random times, in waves."""
         mix = os.path.join(FOLDER, 'bench', 'mix')
@@ -49,21 +39,22 @@ class Churn(unittest.TestCase):
                 found.append(self.arenas(server))
                 time.sleep(0.1)
             steady.stdin.close()
-            every, within = self.steps(server)
-            requests = server.metrics()['requests_total']
+            now = server.metrics()
+        requests, every = now['requests_total'], now['reclaim_pause_seconds_count']
+        steps, late = now['governor_steps_total'], now['governor_late_steps_total']
         ratios = [resident / used for resident, used, _ in found[:-5] if used > 0]
         asked = [resident / live for resident, _, live in found[:-5] if live > 0]
         middle, asked = sorted(ratios)[len(ratios) // 2], sorted(asked)[len(asked) // 2]
         print('%d requests: resident over held %.3f (median; %.3f to %.3f), over asked for %.3f; %d '
-              'steps of passes, %d beyond a millisecond' % (
-                  requests, middle, min(ratios), max(ratios), asked, every, every - within))
+              'steps of passes, %d gave something back, %d worked longer than a millisecond' % (
+                  requests, middle, min(ratios), max(ratios), asked, every, steps, late))
         self.assertGreater(requests, 2000)
         self.assertGreater(len(ratios), 20)
         self.assertLessEqual(middle, RATIO_MAX)
         self.assertLessEqual(asked, ASKED_MAX)
-        self.assertGreater(every, 10)
-        # A step may be interrupted by whatever else the machine does: nearly all of them are short.
-        self.assertGreaterEqual(within, 0.9 * every)
+        # By the thread's own time: for how long whatever else the machine does interrupts it is no matter.
+        self.assertGreater(min(every, steps), 10)
+        self.assertLessEqual(late, 0.1 * steps)
 
 
 if __name__ == '__main__':

@@ -207,11 +207,11 @@ class Tasks(weft.Case):
         before = self.server.metrics()
         waiting = [self.conn() for _ in range(4)]
         for conn in waiting:
-            conn.send(weft.request('/stream?n=2000&pause=1500'))
-        self.assertTrue(weft.wait_until(lambda: self.server.metrics()['tasks_waiting'] == 4, 1))
+            conn.send(weft.request('/stream?n=2000&pause=3000'))
+        self.assertTrue(weft.wait_until(lambda: self.server.metrics()['tasks_waiting'] == 4))
         for _ in range(3):
             conn = self.conn()
-            answer = conn.ask('/stream?n=2000&pause=1500')
+            answer = conn.ask('/stream?n=2000&pause=3000')
             self.assertEqual(answer.status, 503)
             self.assertIsNotNone(answer.get('Retry-After'))
             self.assertEqual(conn.ask('/').status, 200)
@@ -225,7 +225,7 @@ class Tasks(weft.Case):
         waiting = [self.conn() for _ in range(4)]
         for conn in waiting:
             conn.send(weft.request('/echo', 'POST', [('Content-Length', 5)]))
-        self.assertTrue(weft.wait_until(lambda: self.server.metrics()['tasks_waiting'] == 4, 1))
+        self.assertTrue(weft.wait_until(lambda: self.server.metrics()['tasks_waiting'] == 4))
         conn = self.conn()
         conn.send(weft.request('/echo', 'POST', [('Content-Length', 5)]))
         self.assertEqual(conn.answer('POST').status, 503)
@@ -244,7 +244,7 @@ class Active(weft.Case):
         conns = [self.conn() for _ in range(8)]
         for conn in conns:
             conn.send(b'GET / HTTP/1.1\r\n')
-        self.assertTrue(weft.wait_until(lambda: self.server.metrics()['active'] == 8, 1))
+        self.assertTrue(weft.wait_until(lambda: self.server.metrics()['active'] == 8))
         before = self.server.metrics()
         conn = self.conn()
         conn.send(weft.HELLO)

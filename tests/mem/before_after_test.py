@@ -16,7 +16,7 @@ class BeforeAfter(unittest.TestCase):
         shows MC-30: each technique by itself saves, and is printed beside what others saw"""
         clean = {key: value for key, value in os.environ.items() if not key.startswith('WEFT_')}
         done = subprocess.run([PROGRAM], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
-                              timeout=50, env=dict(clean, WEFT_ENGINE=weft.ENGINE))
+                              timeout=80, env=dict(clean, WEFT_ENGINE=weft.ENGINE))
         self.assertEqual((done.returncode, done.stderr), (0, ''), done.stdout)
         self.assertIn('the same by both', done.stdout)
         self.assertGreaterEqual(float(re.search(r'ratio +([\d.]+)', done.stdout).group(1)), 10)

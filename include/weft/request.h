@@ -132,7 +132,7 @@ WEFT_CHECK weft_rc weft_body_at(weft_req *rq, weft_str *out, struct weft_alloc_s
         &weft_site_here;                                                                           \
     }))
 #define weft_alloc(rq, bytes) weft_alloc_at((rq), (bytes), WEFT_ALLOC_SITE())
-#define weft_dup(rq, text)    weft_dup_at((rq), (text), WEFT_ALLOC_SITE())
+#define weft_dup(rq, ...)     weft_dup_at((rq), (__VA_ARGS__), WEFT_ALLOC_SITE())
 #define weft_format(rq, ...)  weft_format_at((rq), WEFT_ALLOC_SITE(), __VA_ARGS__)
 #define weft_body(rq, out)    weft_body_at((rq), (out), WEFT_ALLOC_SITE())
 

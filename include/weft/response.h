@@ -38,8 +38,8 @@ WEFT_CHECK weft_rc weft_reply_copy(weft_req *rq, int status, weft_str type, weft
 
 WEFT_CHECK weft_rc weft_reply_copy_at(weft_req *rq, int status, weft_str type, weft_str body,
                                       struct weft_alloc_site *site);
-#define weft_reply_copy(rq, status, type, body)                                                    \
-    weft_reply_copy_at((rq), (status), (type), (body), WEFT_ALLOC_SITE())
+#define weft_reply_copy(rq, status, type, ...)                                                     \
+    weft_reply_copy_at((rq), (status), (type), (__VA_ARGS__), WEFT_ALLOC_SITE())
 
 /** The same, body handed over (rule 3): release(arg) is called once, when the request ends, or at
  *  once on WEFT_ENOMEM; in every case.

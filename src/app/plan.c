@@ -519,8 +519,8 @@ static void set_limit(struct weft_plan *plan, const struct weft_config *config,
 
 static const struct weft_plan_term *largest(const struct weft_plan *plan)
 {
-    const struct weft_plan_term *found = &plan->terms[0];
-    for (uint32_t i = 1; i < plan->term_count; i++)
+    const struct weft_plan_term *found = &plan->terms[1]; /* the process itself is what it is */
+    for (uint32_t i = 2; i < plan->term_count; i++)
         if (!plan->terms[i].elastic && plan->terms[i].bytes > found->bytes)
             found = &plan->terms[i];
     return found;

@@ -1,5 +1,6 @@
 /* service.c - see service.h. */
 #include "http/service.h"
+#include "base/log.h"
 #include "http/hold.h"
 
 weft_rc weft_service_init(struct weft_service *service, const struct weft_site *site,
@@ -186,10 +187,20 @@ static weft_rc admit(weft_req *rq)
     return 0;
 }
 
+/* The reason of a 500 stands in no answer: whoever wrote the handler looks for it here. */
+static void tell(const weft_req *rq, const char *what_z)
+{
+    WEFT_LOG_LIMITED(10, WEFT_LOG_WARN, "route %.*s: %s: 500", (int)rq->route->pattern.len,
+                     rq->route->pattern.ptr, what_z);
+}
+
 static void failed(weft_req *rq, weft_rc rc)
 {
+    bool gone = rc == WEFT_ECANCELED || rc == WEFT_ECLOSED;
     if (rc != WEFT_ECANCELED)
         weft_loop_count(rq->loop, WEFT_COUNTER_HANDLER_ERRORS);
+    if (!gone && !weft_req_answered(rq) && weft_rc_status(rc) == 500)
+        tell(rq, weft_rc_text(rc));
     weft_req_fail(rq, rc);
 }
 
@@ -229,6 +240,7 @@ weft_rc weft_service_handle(weft_req *rq)
     weft_hold_end(rq);
     if (WEFT_UNLIKELY(!weft_req_answered(rq))) {
         weft_loop_count(rq->loop, WEFT_COUNTER_HANDLER_SILENT);
+        tell(rq, "its handler answered nothing");
         weft_req_fail(rq, WEFT_ESTATE);
         return 0;
     }

@@ -5,6 +5,7 @@
  * generation 1: a zero, forgotten somewhere, names nothing.
  */
 #include "mem/objects.h"
+#include "base/log.h"
 #include "base/mutex.h"
 #include "mem/pool.h"
 #include <pthread.h>
@@ -273,6 +274,10 @@ void *weft_objects_take(weft_objects *objects, weft_handle *out_handle)
 {
     uint32_t first = 0;
     struct part *part = own_part(objects, &first);
+    if (objects->store == NULL) /* else it would look full */
+        WEFT_LOG_LIMITED(1, WEFT_LOG_ERROR,
+                         "objects %s: of no application that runs (weft_app_objects)",
+                         objects->name_z);
     if (part == NULL)
         return NULL;
     void *object = NULL;

@@ -2,7 +2,9 @@
  * middleware, each over a transport in memory. How requests are cut and broken off is
  * seam_test.c's. */
 #include "demo_routes.h"
+#include "base/log.h"
 #include "http/h1.h"
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -39,6 +41,12 @@ static weft_rc five_trailers(weft_req *rq)
         WEFT_TRY(weft_trailer(rq, WEFT_S("X-T"), WEFT_S("t")));
     assert_int_equal(weft_trailer(rq, WEFT_S("X-T"), WEFT_S("t")), WEFT_EFULL);
     return weft_end(rq);
+}
+
+static weft_rc broken_disk(weft_req *rq)
+{
+    (void)rq;
+    return (weft_rc)-EIO;
 }
 
 static weft_rc header_last(weft_req *rq)
@@ -132,6 +140,7 @@ static const struct seam_route routes[] = {
     {"GET", "/large-head-stream", large_head_stream},
     {"GET", "/split-head", split_head},
     {"GET", "/five-trailers", five_trailers},
+    {"GET", "/broken-disk", broken_disk},
     {"GET", "/last", header_last},
     {"GET", "/twice", twice},
     {"GET", "/five-and-five", five_headers_and_five_more},
@@ -453,6 +462,33 @@ static void errors_have_a_status(void **state) /* shows HC-15 */
     assert_int_equal(counted(WEFT_COUNTER_ARENA_REFUSED), 1);
 }
 
+static char told[WEFT_LOG_LINE_BYTES];
+
+static void hear(const struct weft_log_sink *sink, enum weft_log_level level, const char *line,
+                 size_t len)
+{
+    (void)sink, (void)level;
+    memcpy(told, line, len);
+    told[len - 1] = '\0';
+}
+
+/* No answer says why it is a 500: the log does. What its handler means to answer is no news. */
+static void the_reason_of_a_500_is_told(void **state)
+{
+    (void)state;
+    static const struct weft_log_sink sink = {.write = hear};
+    weft_log_set_sink(&sink);
+    ask(GET("/oom"));
+    assert_string_equal(told, "");
+    ask(GET("/silent"));
+    assert_non_null(strstr(told, "warn  route /silent: its handler answered nothing: 500"));
+    ask(GET("/broken-disk"));
+    assert_true(output_begins("HTTP/1.1 500 Internal Server Error\r\n"));
+    assert_non_null(strstr(told, "warn  route /broken-disk: "));
+    assert_non_null(strstr(told, "Input/output error"));
+    weft_log_set_sink(NULL);
+}
+
 static void methods_that_a_path_has_not(void **state)
 {
     (void)state;
@@ -632,6 +668,7 @@ int main(void)
         H1_TEST(framing_is_not_a_handlers_to_write),
         H1_TEST(a_stream_that_fails_half_way_is_broken_off),
         H1_TEST(errors_have_a_status),
+        H1_TEST(the_reason_of_a_500_is_told),
         H1_TEST(methods_that_a_path_has_not),
         H1_TEST(the_last_of_two_headers_counts),
         H1_TEST(more_header_lines_than_in_place),

@@ -2,6 +2,7 @@
  * shows MC-05, MC-06, MC-32, MC-33 */
 #include "unit.h"
 #include "death.h"
+#include "base/log.h"
 #include "mem/objects.h"
 #include <malloc.h>
 #include <pthread.h>
@@ -328,12 +329,26 @@ static void prefault_has_all_pages_at_once(void **state)
     assert_int_equal(inits, 2);
 }
 
+static char told[WEFT_LOG_LINE_BYTES];
+
+static void hear(const struct weft_log_sink *sink, enum weft_log_level level, const char *line,
+                 size_t len)
+{
+    (void)sink, (void)level;
+    memcpy(told, line, len);
+}
+
+/* Somebody forgot weft_app_objects(): not to be taken for a pool that is full. */
 static void a_pool_that_is_not_open_has_nothing(void **state)
 {
     (void)state;
+    static const struct weft_log_sink sink = {.write = hear};
     weft_objects_close(&things);
     weft_handle handle = 1;
+    weft_log_set_sink(&sink);
     assert_null(weft_object_take(things, &handle));
+    weft_log_set_sink(NULL);
+    assert_non_null(strstr(told, "objects things: of no application that runs"));
     assert_null(weft_object_get(things, handle));
     assert_int_equal(weft_object_put(things, handle), WEFT_ESTALE);
     weft_object_lock(things);

@@ -70,6 +70,7 @@ weft_rc weft_cache_write_begin(struct weft_cache_writes *writes, weft_req *rq, u
     *write = (struct weft_cache_write){.post = {.run = come}, .rq = rq, .hash = hash};
     if (stand_in_line(writes, write))
         return 0;
+    weft_loop_count(rq->loop, WEFT_COUNTER_CACHE_WRITE_WAITS);
     weft_rc rc = weft_req_wait(rq, WEFT_WAIT_TIME);
     if (rc == 0)
         return 0;

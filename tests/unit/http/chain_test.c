@@ -2,6 +2,8 @@
  * over HTTP/1 in memory. */
 #include "demo_routes.h"
 #include "http/h1.h"
+#include "http/middleware.h"
+#include <stdio.h>
 
 WEFT_SLOT(user_id, uint64_t);
 WEFT_SLOT(flag, uint8_t);
@@ -87,6 +89,7 @@ static const struct seam_route routes[] = {
      {after_a, NULL, after_b}},
     {"GET", "/refused", handler_h, 0, 0, {before_refuses, before_b}, {after_a, after_b}},
     {"GET", "/who", say_user, 0, 0, {set_user}},
+    {"GET", "/named", handler_h, 0, 0, {weft_request_id_before}},
     {"GET", "/r/{x:(a+)+b}", handler_h},
 };
 
@@ -187,6 +190,24 @@ static void input_behind_a_waiting_request_has_an_end(void **state)
     assert_true(seam.wire.closed);
 }
 
+/* The client's own name for its request, where that is not too long; else a new one. */
+static void a_request_id_has_an_end(void **state)
+{
+    (void)state;
+    enum { MOST = 128 };
+    char id[MOST + 2], request[300], line[200];
+    for (size_t len = MOST; len <= MOST + 1; len++) {
+        memset(id, 'i', len);
+        id[len] = 0;
+        snprintf(request, sizeof(request),
+                 "GET /named HTTP/1.1\r\nHost: a\r\nX-Request-ID: %s\r\n\r\n", id);
+        snprintf(line, sizeof(line), "\r\nX-Request-ID: %s\r\n", id);
+        ask(request);
+        assert_int_equal(output_has(line), len <= MOST);
+        assert_true(output_has("\r\nX-Request-ID: "));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -196,6 +217,7 @@ int main(void)
         CHAIN_TEST(slots_are_zero_for_every_request),
         CHAIN_TEST(middleware_takes_no_memory),
         CHAIN_TEST(an_expression_that_takes_too_long),
+        CHAIN_TEST(a_request_id_has_an_end),
         CHAIN_TEST(input_behind_a_waiting_request_has_an_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -642,6 +642,21 @@ static void continue_is_said_to_those_who_wait(void **state)
     assert_int_equal(counted(WEFT_COUNTER_EXPECT_FAILED), 1);
 }
 
+/* Of 5 s for its head it has one left. */
+static void a_head_half_read_while_draining(void **state)
+{
+    (void)state;
+    wire_open();
+    feed_text("GET / HTTP/1.1\r\n");
+    seam.wire.conn->protocol->drain(seam.wire.conn);
+    pass_ms(900);
+    assert_false(seam.wire.closed);
+    pass_ms(200);
+    assert_true(output_begins("HTTP/1.1 408 "));
+    assert_true(seam.wire.closed);
+    assert_int_equal(counted(WEFT_COUNTER_TIMEOUTS_HEADER), 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -677,6 +692,7 @@ int main(void)
         H1_TEST(bodies_that_end_early),
         H1_TEST(unread_bodies),
         H1_TEST(continue_is_said_to_those_who_wait),
+        H1_TEST(a_head_half_read_while_draining),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

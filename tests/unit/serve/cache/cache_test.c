@@ -642,6 +642,7 @@ static void what_is_on_its_way_arrives_first(void **state)
     assert_int_equal(behind.removes, 2);
     assert_true(!is_behind("a", ""));
     assert_int_equal(ask("/look/plain/a")->status, 404);
+    assert_int_equal(counted(WEFT_COUNTER_CACHE_WRITE_WAITS), 1);
 
     get(1, "/set/plain/b?first");
     behind.put_ms = 10;
@@ -649,6 +650,7 @@ static void what_is_on_its_way_arrives_first(void **state)
     get(3, "/set/plain/b?third");
     finish();
     assert_true(is_behind("b", "third"));
+    assert_int_equal(counted(WEFT_COUNTER_CACHE_WRITE_WAITS), 3);
     assert_true(strcmp(ask("/look/plain/b")->body, "third") == 0);
 }
 

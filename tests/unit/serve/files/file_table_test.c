@@ -155,6 +155,62 @@ static void copies_make_room_for_a_copy(void **state)
     weft_file_table_unref(&table, a);
 }
 
+static void refill(const struct weft_file_options *instead)
+{
+    weft_file_table_fini(&table);
+    assert_int_equal(weft_file_table_init(&table, instead, account, count_drop), 0);
+}
+
+static struct weft_file_entry *add_numbered(uint32_t number)
+{
+    char name[8];
+    snprintf(name, sizeof(name), "%u", number);
+    return add(name, WEFT_PAGE_BYTES);
+}
+
+/* In search of an entry to drop 64 in use are passed over; the 65th is not asked. */
+static void the_search_for_a_victim_has_an_end(void **state)
+{
+    (void)state;
+    enum { LOOKS = 64, ALL = LOOKS + 1 };
+    const struct weft_file_options some = {.entries = ALL};
+    struct weft_file_entry *held[LOOKS];
+    refill(&some);
+    for (uint32_t i = 0; i < ALL; i++) {
+        struct weft_file_entry *entry = add_numbered(i);
+        if (i < LOOKS)
+            weft_file_table_ref(held[i] = entry);
+    }
+    assert_null(add("more", 1));
+    weft_file_table_unref(&table, held[LOOKS - 1]);
+    assert_non_null(add("more", 1));
+    assert_int_equal(dropped, 1);
+    for (uint32_t i = 0; i + 1 < LOOKS; i++)
+        weft_file_table_unref(&table, held[i]);
+}
+
+static void a_copy_costs_so_many_and_no_more(void **state)
+{
+    (void)state;
+    enum { COST = 64, PAGES = 2 * COST };
+    const struct weft_file_options many = {.entries = PAGES + 2,
+                                           .hot_bytes = PAGES * WEFT_PAGE_BYTES,
+                                           .hot_file_bytes = PAGES * WEFT_PAGE_BYTES};
+    refill(&many);
+    for (uint32_t i = 0; i < PAGES; i++)
+        assert_non_null(weft_file_table_room(&table, add_numbered(i)));
+    struct weft_file_entry *large = add("large", (COST + 1) * WEFT_PAGE_BYTES);
+    weft_file_table_ref(large);
+    uint64_t refused = account->refused;
+    assert_null(weft_file_table_room(&table, large));
+    assert_int_equal(dropped, COST);
+    assert_int_equal(account->refused, refused + 1);
+    large->file.size = COST * WEFT_PAGE_BYTES;
+    assert_non_null(weft_file_table_room(&table, large));
+    assert_int_equal(dropped, COST);
+    weft_file_table_unref(&table, large);
+}
+
 static void what_nobody_asked_for_goes(void **state)
 {
     (void)state;
@@ -208,12 +264,9 @@ static void the_most_there_may_be_go_at_once(void **state)
 {
     (void)state;
     const struct weft_file_options many = {.entries = 65536};
-    weft_file_table_fini(&table);
-    assert_int_equal(weft_file_table_init(&table, &many, account, count_drop), 0);
+    refill(&many);
     for (uint32_t i = 0; i < many.entries; i++) {
-        char name[8];
-        snprintf(name, sizeof(name), "%u", i);
-        weft_file_table_watch(&table, add(name, 1), (int)i + 1);
+        weft_file_table_watch(&table, add_numbered(i), (int)i + 1);
     }
     time_t before = time(NULL);
     assert_false(weft_file_table_age(&table, 2));
@@ -256,6 +309,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_is_in_use_stays, make, unmake),
         cmocka_unit_test_setup_teardown(a_copy_has_pages_of_its_own, make, unmake),
         cmocka_unit_test_setup_teardown(copies_make_room_for_a_copy, make, unmake),
+        cmocka_unit_test_setup_teardown(the_search_for_a_victim_has_an_end, make, unmake),
+        cmocka_unit_test_setup_teardown(a_copy_costs_so_many_and_no_more, make, unmake),
         cmocka_unit_test_setup_teardown(what_nobody_asked_for_goes, make, unmake),
         cmocka_unit_test_setup_teardown(a_watch_may_be_shared, make, unmake),
         cmocka_unit_test_setup_teardown(a_watch_ends_with_its_last_user, make, unmake),

@@ -117,6 +117,70 @@ static void too_many(weft_app *app)
     }
 }
 
+struct boulder {
+    char bytes[((size_t)1 << 20) + 1];
+};
+WEFT_OBJECTS(boulders, struct boulder, 1);
+WEFT_OBJECTS(sand, struct pearl, (1u << 24) + 1);
+
+static void too_large(weft_app *app)
+{
+    weft_app_objects(app, boulders);
+}
+
+static void too_many_of_one(weft_app *app)
+{
+    weft_app_objects(app, sand);
+}
+
+/* The one that is one too many is told, those before it are not. */
+#define ONE_TOO_MANY(app, max, add)                                                                \
+    for (int i = 0; i <= (max); i++) {                                                             \
+        add;                                                                                       \
+        assert_int_equal(weft_app_error(app) != NULL, i == (max));                                 \
+    }
+
+static void too_many_channels(weft_app *app)
+{
+    static weft_channel channels[WEFT_APP_CHANNELS_MAX + 1];
+    WEFT_CHANNEL(news);
+    ONE_TOO_MANY(app, WEFT_APP_CHANNELS_MAX, {
+        channels[i] = news;
+        weft_app_channel(app, &channels[i]);
+    })
+}
+
+static void too_many_caches(weft_app *app)
+{
+    static weft_cache caches[WEFT_APP_CACHES_MAX + 1];
+    WEFT_CACHE(pages, .bytes_max = 65536);
+    ONE_TOO_MANY(app, WEFT_APP_CACHES_MAX, {
+        caches[i] = pages;
+        weft_app_cache(app, caches[i]);
+    })
+}
+
+static void too_many_entries(weft_app *app)
+{
+    WEFT_CACHE(crumbs, .entries_max = (1u << 26) + 1);
+    weft_app_cache(app, crumbs);
+}
+
+static void too_many_groups(weft_app *app)
+{
+    ONE_TOO_MANY(app, WEFT_APP_GROUPS_MAX, (void)weft_app_group(app, "/g"))
+}
+
+static void too_many_settings(weft_app *app)
+{
+    ONE_TOO_MANY(app, WEFT_APP_SETTINGS_MAX, weft_app_set(app, "workers", "1"))
+}
+
+static void too_many_middlewares(weft_app *app)
+{
+    ONE_TOO_MANY(app, WEFT_CHAIN_MAX, weft_use(app, hello, NULL))
+}
+
 static void heap_beyond_memory(weft_app *app)
 {
     weft_route(app, "GET", "/", hello, WEFT_ROUTE_OPTS(.memory = 4096, .heap = 4097));
@@ -129,7 +193,20 @@ static void mistakes_with_memory_are_told(void **state)
     mistake_of(empty, "'none' has no objects");
     mistake_of(unclean, "'no_reset' has an init, but no reset");
     mistake_of(too_many, "'pearls' is one too many");
+    mistake_of(too_large, "'boulders' has objects of no bytes, or of more than 1 MiB");
+    mistake_of(too_many_of_one, "'sand' has no objects, or too many");
     mistake_of(heap_beyond_memory, "route /: .heap");
+}
+
+static void what_a_program_has_too_many_of_is_told(void **state)
+{
+    (void)state;
+    mistake_of(too_many_channels, "'news' is one too many");
+    mistake_of(too_many_caches, "'pages' is one too many");
+    mistake_of(too_many_entries, "'crumbs' has too many entries");
+    mistake_of(too_many_groups, "more than 64 route groups, at /g");
+    mistake_of(too_many_settings, "more than 32 settings");
+    mistake_of(too_many_middlewares, "more than 16 middlewares on one route");
 }
 
 static weft_rc never(weft_req *rq)
@@ -210,6 +287,7 @@ int main(void)
         cmocka_unit_test(the_admin_loop_is_always_in_the_plan),
         cmocka_unit_test(the_least_limit_serves_the_largest_route),
         cmocka_unit_test(mistakes_with_memory_are_told),
+        cmocka_unit_test(what_a_program_has_too_many_of_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

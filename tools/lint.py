@@ -90,6 +90,7 @@ def check_tidy():
 CHECKS = {
     'format': check_format,
     'includes': tool('includes.py'),
+    'limits': tool('limits.py'),
     'calls': check_calls,
     'scripts': check_scripts,
     'symbols': tool('symbols.py'),

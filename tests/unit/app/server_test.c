@@ -166,6 +166,12 @@ static void too_many_entries(weft_app *app)
     weft_app_cache(app, crumbs);
 }
 
+static void too_many_bytes(weft_app *app)
+{
+    WEFT_CACHE(lake, .bytes_max = ((size_t)16 << 30) + 1);
+    weft_app_cache(app, lake);
+}
+
 static void too_many_groups(weft_app *app)
 {
     ONE_TOO_MANY(app, WEFT_APP_GROUPS_MAX, (void)weft_app_group(app, "/g"))
@@ -204,6 +210,7 @@ static void what_a_program_has_too_many_of_is_told(void **state)
     mistake_of(too_many_channels, "'news' is one too many");
     mistake_of(too_many_caches, "'pages' is one too many");
     mistake_of(too_many_entries, "'crumbs' has too many entries");
+    mistake_of(too_many_bytes, "'lake' has a bytes_max outside 4 KiB to 16 GiB");
     mistake_of(too_many_groups, "more than 64 route groups, at /g");
     mistake_of(too_many_settings, "more than 32 settings");
     mistake_of(too_many_middlewares, "more than 16 middlewares on one route");

@@ -262,7 +262,8 @@ typedef weft_rc (*weft_json_item_fn)(weft_req *rq, uint64_t index, void *item, v
 /** Read a body that is an array of objects, one by one, however long it is, in constant memory:
  *  what came in one piece is read where it lies, any other is put together in item_bytes_max bytes
  *  of the arena. What fn takes of the arena is forgotten behind it, as by weft_rewind(), unless it
- *  returns an error: its answer may lie there. Waits (rule 7).
+ *  returns an error: its answer may lie there. So fn may not defer a call, nor ask for what does: a
+ *  file, an upload, a cache's value. Waits (rule 7).
  *  item            what each is read into, zeroed before
  *  item_bytes_max  longest text of one
  *  returns         0, nothing is answered yet; as weft_json_read(), the path begins with the

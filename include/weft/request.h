@@ -150,10 +150,13 @@ void weft_refund(weft_req *rq, size_t bytes);
 
 /** Forget what was allocated since the mark: for loops (rule 4). Calls that allocate for the
  *  request itself (weft_defer, weft_reply_give, weft_set_header, weft_trailer, and what borrows
- *  from the arena for the answer) belong before the mark or behind the rewind. */
+ *  from the arena for the answer) belong before the mark or behind the rewind. So do those that
+ *  defer a call of their own: files, uploads, values of a cache. A call that was deferred since the
+ *  mark, and would be made from what is forgotten, asserts. */
 typedef struct weft_mark_point {
     void *chunk;
     void *at;
+    void *defers; /* the newest call that was deferred by then */
 } weft_mark_point;
 weft_mark_point weft_mark(const weft_req *rq);
 void weft_rewind(weft_req *rq, weft_mark_point mark);

@@ -207,12 +207,13 @@ void weft_refund(weft_req *rq, size_t bytes)
 weft_mark_point weft_mark(const weft_req *rq)
 {
     struct weft_arena_mark mark = weft_arena_mark(&rq->arena);
-    return (weft_mark_point){mark.chunk, mark.at};
+    return (weft_mark_point){mark.chunk, mark.at, rq->defers};
 }
 
 void weft_rewind(weft_req *rq, weft_mark_point mark)
 {
     size_t held = rq->arena.held;
+    weft_assert(rq->defers == mark.defers); /* it, or what it is for, lies in what is forgotten */
     weft_arena_rewind(&rq->arena, (struct weft_arena_mark){mark.chunk, mark.at});
     weft_usage_drop(&rq->usage->arena, held - rq->arena.held);
 }

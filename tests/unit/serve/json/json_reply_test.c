@@ -1,6 +1,7 @@
 /* json_reply_test.c - JSON in a handler: what it takes of the request's memory, writers that grow
  * and writers that are sent, however slow the client is. */
 #include "answer.h"
+#include "death.h"
 #include "http/h1.h"
 #include "serve/json/json.h"
 #include <stdio.h>
@@ -155,10 +156,29 @@ static weft_rc persons(weft_req *rq)
     return weft_json_send(rq, 200, &json);
 }
 
+static void forget(void *arg)
+{
+    (void)arg;
+}
+
+static weft_rc defer_one(weft_req *rq, uint64_t index, void *item, void *arg)
+{
+    (void)index, (void)item;
+    return weft_defer(rq, forget, arg);
+}
+
+/* What is deferred would lie where the next object's memory comes from. */
+static weft_rc deferring(weft_req *rq)
+{
+    struct person person;
+    return weft_json_each(rq, &person_json, &person, 60, defer_one, NULL);
+}
+
 static const struct seam_route routes[] = {
     {.method_z = "POST", .pattern_z = "/person", .handler = read_and_reply},
     {.method_z = "POST", .pattern_z = "/borrow", .handler = borrow},
     {.method_z = "POST", .pattern_z = "/persons", .handler = persons, .body_bytes_max = 1 << 20},
+    {.method_z = "POST", .pattern_z = "/deferring", .handler = deferring},
     {.method_z = "GET", .pattern_z = "/stream", .handler = stream},
     {.method_z = "GET", .pattern_z = "/flushed", .handler = flushed},
     {.method_z = "GET", .pattern_z = "/broken", .handler = broken},
@@ -390,6 +410,19 @@ static void mistakes_in_an_array_have_an_index(void **state)
     }
 }
 
+static void defer_each(void *body)
+{
+    ask("POST /deferring", body, 500, WIRE_NOW);
+}
+
+static void a_call_deferred_for_one_object_is_a_mistake(void **state)
+{
+    (void)state;
+    char none[] = "[]", one[] = "[" ONE "]";
+    assert_int_equal(death_of(defer_each, none), 0);
+    assert_int_equal(death_of(defer_each, one), SIGABRT);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -408,6 +441,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(an_array_takes_the_memory_of_one, open_worker,
                                         close_worker),
         cmocka_unit_test_setup_teardown(mistakes_in_an_array_have_an_index, open_worker,
+                                        close_worker),
+        cmocka_unit_test_setup_teardown(a_call_deferred_for_one_object_is_a_mistake, open_worker,
                                         close_worker),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -232,11 +232,12 @@ weft_rc weft_cookie_keys_load(struct weft_cookie_keys *keys, const char *path_z,
         close(fd);
     if (len < 0) {
         (void)snprintf(why, room, "%s", weft_rc_text(rc));
-        return WEFT_ECONFIG;
+        rc = WEFT_ECONFIG;
+    } else if ((size_t)len == sizeof(text)) {
+        rc = bad(why, room, "longer than %zu bytes", sizeof(text) - 1);
+    } else {
+        rc = weft_cookie_keys_parse(keys, weft_str_make(text, (size_t)len), why, room);
     }
-    if ((size_t)len == sizeof(text))
-        return bad(why, room, "longer than %zu bytes", sizeof(text) - 1);
-    rc = weft_cookie_keys_parse(keys, weft_str_make(text, (size_t)len), why, room);
     explicit_bzero(text, sizeof(text));
     return rc;
 }

@@ -74,11 +74,6 @@ static void sink_commit(weft_req *rq, size_t bytes)
     weft_compress_slot(rq)->staged += (uint32_t)bytes;
 }
 
-static weft_rc sink_write(weft_req *rq, weft_str bytes)
-{
-    return push_staged(rq, WEFT_CODER_MORE, bytes);
-}
-
 /* All that was written can be read by the client when it gets what is queued then. */
 static weft_rc bring_out(weft_req *rq)
 {
@@ -201,7 +196,7 @@ const struct weft_exchange_ops weft_compress_sink = {
     .name_z = "coder",
     .room = sink_room,
     .commit = sink_commit,
-    .write = sink_write,
+    .write = weft_compress_write,
     .write_file = weft_compress_write_file,
     .flush = sink_flush,
     .end = sink_end,

@@ -33,7 +33,7 @@ void weft_compress_drop(weft_req *rq);
 /** weft_coder_run(), counted. */
 WEFT_CHECK weft_rc weft_compress_run(weft_req *rq, enum weft_coder_op op, struct weft_coder_io *io);
 
-/** All of a body, or bytes of a file, into the stream; with pauses for others. On the task. */
+/** Bytes, or those of a file, into the stream; with pauses for others. On the task. */
 WEFT_CHECK weft_rc weft_compress_write(weft_req *rq, weft_str bytes);
 WEFT_CHECK weft_rc weft_compress_write_file(weft_req *rq, int fd, uint64_t offset, uint64_t len);
 

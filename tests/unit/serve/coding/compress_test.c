@@ -290,7 +290,10 @@ static void streams(void **state)
         ask("GET /stream", names[c]);
         assert_coded(c, text, 5000);
         body_len = TEXT_BYTES;
+        uint64_t waits = counted(WEFT_COUNTER_TASKS_WAITED);
         ask("GET /stream", names[c]);
+        /* the handler's own, and one for 64 KiB each of the write: others have their turn */
+        assert_int_equal(counted(WEFT_COUNTER_TASKS_WAITED) - waits, 1 + 2);
         assert_coded(c, text, TEXT_BYTES);
     }
     ask("GET /sized", names[WEFT_CODING_GZIP]); /* its length was announced */

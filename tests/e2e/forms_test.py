@@ -82,7 +82,7 @@ class Uploads(Folder):
         with self.conn() as conn:
             conn.send(b'POST /upload HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n%s: %s\r\n\r\n'
                       % (TYPE[0].encode(), TYPE[1].encode()) + body + part(b'end', b''))
-            self.assertTrue(weft.wait_until(lambda: 'many39' in os.listdir(self.folder)), 'they do not come')
+            self.assertTrue(weft.wait_until(lambda: 'many39' in os.listdir(self.folder), 20), 'they do not come')
             self.assertTrue(weft.wait_until(lambda: self.server.descriptors() <= before + 8), 'they stay open')
 
     def test_a_name_is_not_taken_twice(self):

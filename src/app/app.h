@@ -80,6 +80,7 @@ struct weft_app {
     struct weft_config config;
     bool learned_wanted;                  /* plan --learned */
     _Atomic(struct weft_server *) server; /* borrowed: while it runs */
+    _Atomic uint32_t stopping;            /* calls of weft_app_stop() that may look at it now */
     char error[WEFT_APP_ERROR_BYTES];
 };
 

@@ -229,7 +229,11 @@ int weft_run(weft_app *app)
 
 void weft_app_stop(weft_app *app)
 {
-    struct weft_server *server = app == NULL ? NULL : atomic_load(&app->server);
+    if (app == NULL)
+        return;
+    atomic_fetch_add(&app->stopping, 1); /* before the look: the server waits for it */
+    struct weft_server *server = atomic_load(&app->server);
     if (server != NULL)
         weft_server_stop(server);
+    atomic_fetch_sub(&app->stopping, 1);
 }

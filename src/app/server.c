@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -643,6 +644,8 @@ int weft_server_run(weft_app *app, const struct weft_machine *machine, const str
         if (rc != 0)
             weft_log_error("cannot run: %s", weft_rc_text(rc));
         atomic_store(&app->server, NULL);
+        while (atomic_load(&app->stopping) > 0)
+            sched_yield(); /* one who stops it as well still looks at it */
         cut_count = join_workers(&server, &rc);
         weft_learned_write(&server.learned, true);
     }

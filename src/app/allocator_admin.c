@@ -46,7 +46,7 @@ static weft_rc decay(weft_req *rq)
     struct weft_profile_decay was, is;
     if (weft_profile_decay_get(&was) != 0)
         return weft_text(rq, 409,
-                         WEFT_S("jemalloc is not loaded: start with --memory-profile throughput, "
+                         WEFT_S("jemalloc is not loaded: start with --mem-profile throughput, "
                                 "balanced or aggressive\n"));
     is = was;
     bool good = asked_ms(rq, WEFT_S("dirty_ms"), &is.dirty_ms) == 0 &&

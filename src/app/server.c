@@ -400,7 +400,7 @@ static weft_rc build(struct weft_server *server, const struct weft_machine *mach
     WEFT_TRY(build_metrics(server));
     size_t tables = plan->workers * sizeof(*server->workers) +
                     (server->ledger.account_count + 1) * sizeof(struct weft_account);
-    return book_mapped(server, "tables", WEFT_ACCOUNT_PROCESS,
+    return book_mapped(server, "worker tables", WEFT_ACCOUNT_PROCESS,
                        WEFT_ALIGN_UP(tables, WEFT_PAGE_BYTES));
 }
 

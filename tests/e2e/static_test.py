@@ -484,6 +484,10 @@ class Settings(unittest.TestCase):
             with weft.Server(flag, command='serve') as server:
                 self.assertEqual(server.ask('/small.bin').body, SMALL)
                 self.assertEqual(server.ask('/sub/none').status, 404)
+                self.assertNotIn('no directory to serve', server.output())
+        with weft.Server(command='serve') as server:
+            self.assertEqual(server.ask('/').status, 404)
+            self.assertIn('static /: there is no directory to serve (--static, --root)', server.output())
 
     def test_in_force(self):
         with tempfile.NamedTemporaryFile('w', suffix='.yaml') as again:

@@ -21,6 +21,7 @@ import time
 import lib
 import limit64
 
+WORKERS = 2
 FLAGS = ("--memory-limit", "256M", "--timeouts-header-ms", "3s", "--timeouts-write-ms", "5s")
 GROUPS = (
     "req:8:40:/:plain", "req:4:40:/json:json", "req:4:60:/user/7:pattern", "req:2:100:/none:missing",
@@ -68,6 +69,20 @@ def out_now(server):
     return found
 
 
+def out_at_first(server, engine, workers):
+    """Once each worker has what it holds without a request, and nobody is connected."""
+    held = ("watches", "buffers") if engine == "uring" else ("watches",)
+    end = time.monotonic() + 15
+    while time.monotonic() < end:
+        owners = json.loads(lib.admin(server, "/memory")[1])["owners"]
+        begun = sum(o["used"] > 0 for o in owners if o["owner"] in held and o["worker"] != "admin")
+        now = out_now(server)
+        if begun == workers * len(held) and now["connections"][0] == now["connections"][1] > 0:
+            return now
+        time.sleep(0.05)
+    raise lib.BenchError("the workers do not begin")
+
+
 def quiet_rss(server):
     """Without traffic, when all has ended and memory.return_ms has passed twice over."""
     end = time.monotonic() + 15
@@ -82,11 +97,10 @@ def quiet_rss(server):
 
 
 def soak(weft, engine, seconds):
-    server = lib.weft(weft, engine, lib.free_port(), workers=2, pin=False, extra=FLAGS)
+    server = lib.weft(weft, engine, lib.free_port(), workers=WORKERS, pin=False, extra=FLAGS)
     with server:
         server.wait_ready()
-        time.sleep(0.3)
-        before = out_now(server)
+        before = out_at_first(server, engine, WORKERS)
         mix = limit64.Mix(server.port, WARM_S, GROUPS)
         time.sleep(WARM_S)
         mix.end()

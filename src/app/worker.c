@@ -24,6 +24,15 @@ static void cut_off(struct weft_post *post)
 {
     struct weft_worker *worker = WEFT_CONTAINER_OF(post, struct weft_worker, cut_off);
     atomic_store(&worker->cut, weft_conns_abort(&worker->loop));
+    worker->cutting = true;
+}
+
+/* Left with a handler that does not come back, or with who was accepted just behind the cut: the
+ * process ends all the same, and says that some were cut. */
+static void leave_behind(struct weft_worker *worker)
+{
+    if (atomic_load(&worker->cut) == 0)
+        atomic_store(&worker->cut, worker->loop.slots.used);
 }
 
 static void relieve(struct weft_post *post)
@@ -81,10 +90,11 @@ void weft_worker_turn(struct weft_worker *worker)
     bool last = false; /* one more turn takes in what had been accepted by then */
     while (!worker->stopping || loop->slots.used > 0 || !last) {
         last = worker->stopping && loop->slots.used == 0;
-        bool cut = atomic_load(&worker->cut) > 0;
-        if (cut && ++after_cut > CUT_TURNS_MAX)
-            break; /* a handler that does not come back: the process ends all the same */
-        weft_rc rc = weft_loop_turn(loop, last ? 0 : cut ? CUT_WAIT_MS : -1);
+        if (worker->cutting && ++after_cut > CUT_TURNS_MAX) {
+            leave_behind(worker);
+            break;
+        }
+        weft_rc rc = weft_loop_turn(loop, last ? 0 : worker->cutting ? CUT_WAIT_MS : -1);
         if (rc < 0) {
             weft_log_error("worker %u: the %s engine failed: %s", worker->index,
                            loop->engine.ops->name_z, weft_rc_text(rc));

@@ -38,6 +38,7 @@ struct weft_worker {
     pthread_t thread;
     bool joinable;
     bool stopping;        /* the worker's own: leave when no connection is left */
+    bool cutting;         /* likewise: the drain is over, leave soon in any case */
     _Atomic int state;    /* enum weft_worker_state */
     weft_rc failed;       /* why, when state says so */
     _Atomic uint32_t cut; /* connections that the end of the drain cut off */

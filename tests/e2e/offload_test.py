@@ -2,6 +2,7 @@
 # phases: e2e
 import os
 import re
+import signal
 import sys
 import threading
 import time
@@ -57,6 +58,36 @@ class Offload(unittest.TestCase):
                              statuses.count(503))
             for conn in conns:
                 conn.close()
+
+
+class End(unittest.TestCase):
+    """A call that does not come back holds the process for 2 s behind the cut, and no longer."""
+    def start(self, *flags):
+        server = serve(*flags)
+        self.addCleanup(server.kill)
+        conn = server.conn()
+        self.addCleanup(conn.close)
+        return server, conn
+
+    def test_a_call_without_an_end(self):
+        server, conn = self.start('--timeouts-drain-ms', '100')
+        conn.send(weft.request('/block?ms=3600000'))
+        self.assertTrue(weft.wait_until(lambda: server.metrics()['task_waits_total'] == 1))
+        server.signal(signal.SIGTERM)
+        self.assertEqual(server.wait_exit(), 3)
+        self.assertIn('1 connections were cut off', server.output())
+
+    def test_behind_the_cut(self):
+        """The worker stands still while the drain begins and ends. It hears of both before it hears of
+        a connection that io_uring accepted meanwhile."""
+        server, conn = self.start('--timeouts-drain-ms', '0')
+        self.assertEqual(conn.ask('/hold').body, b'held')
+        time.sleep(0.2)
+        late = server.conn()
+        self.addCleanup(late.close)
+        late.send(weft.request('/block?ms=3600000'))
+        server.signal(signal.SIGTERM)
+        self.assertIn(server.wait_exit(), (0, 3))
 
 
 class Golden(unittest.TestCase):

@@ -16,6 +16,19 @@ static weft_rc blocking(weft_req *rq)
     return weft_text(rq, 200, WEFT_S("blocked"));
 }
 
+/* Against rule 8: when its answer has left, the worker stands still. */
+static void stand_still(void *arg)
+{
+    usleep(*(useconds_t *)arg * 1000);
+}
+
+static weft_rc holding(weft_req *rq)
+{
+    static useconds_t ms = 600;
+    WEFT_TRY(weft_defer(rq, stand_still, &ms));
+    return weft_text(rq, 200, WEFT_S("held"));
+}
+
 static weft_rc hello(weft_req *rq)
 {
     return weft_text(rq, 200, WEFT_S("hello"));
@@ -48,6 +61,7 @@ int main(int argc, char **argv)
         return weft_main(NULL, argc, argv);
     weft_get(app, "/", hello);
     weft_get(app, "/block", blocking);
+    weft_get(app, "/hold", holding);
     weft_get(app, "/headers", headers);
     weft_get(app, "/word/{word:^[a-z]+[0-9]?$}", hello);
     weft_get(app, "/missing", missing);

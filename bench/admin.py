@@ -7,11 +7,9 @@ a kept one. The figure is the 99th percentile of those answers.
 
 usage: admin.py --weft build/weft [--admin-seconds 10]
 """
-import argparse
 import http.client
 import statistics
 import subprocess
-import sys
 import time
 
 import lib
@@ -72,15 +70,5 @@ def add_arguments(parser):
     parser.add_argument('--admin-seconds', type=float, default=10)
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.split('\n', 1)[0])
-    parser.add_argument('--weft', required=True)
-    add_arguments(parser)
-    run(parser.parse_args())
-
-
 if __name__ == '__main__':
-    try:
-        main()
-    except lib.BenchError as e:
-        sys.exit('admin.py: %s' % e)
+    lib.alone(__doc__, add_arguments, run, required=True)

@@ -9,7 +9,6 @@ held at once is the peak of their owners (active, blocks, arenas, stacks) among 
 usage: crowd.py --weft build/weft [--crowd-requests 10000000]
 """
 import json
-import os
 import re
 import shutil
 import socket
@@ -135,4 +134,4 @@ def add_arguments(parser):
 
 
 if __name__ == "__main__":
-    lib.alone(__doc__, add_arguments, run, default=os.path.join(lib.HERE, "..", "build", "weft"))
+    lib.alone(__doc__, add_arguments, run, default=lib.WEFT)

@@ -9,14 +9,12 @@ fewer of them, in proportion. Wanted: >= 30 % fewer committed bytes, predictions
 
 usage: history.py --weft build/weft [--json FILE] [--keep FOLDER]
 """
-import argparse
 import http.client
 import io
 import os
 import random
 import socket
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -222,14 +220,5 @@ def run(args):
         return {"cost": cost, **run_traces(args, folder)}
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--weft", help="the weft binary")
-    parser.add_argument("--json", help="write all figures there")
-    add_arguments(parser)
-    args = parser.parse_args()
-    lib.finish(run(args), args.json)
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    lib.alone(__doc__, add_arguments, run, help="the weft binary")

@@ -8,10 +8,8 @@ connections picked at random are asked once more and have to answer.
 
 usage: idle.py [--weft build/weft] [--from 1000] [--to 19000] | --port N --pid N
 """
-import argparse
 import os
 import subprocess
-import sys
 import time
 
 import lib
@@ -121,19 +119,12 @@ def add_arguments(parser):
     parser.add_argument("--path", default="/")
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--weft", help="the weft binary; without it nginx only")
+def own_arguments(parser):
+    """Also for a server that runs already, which run.py has none of."""
     parser.add_argument("--port", type=int, help="a server that runs already")
     parser.add_argument("--pid", type=int, default=os.getpid())
-    parser.add_argument("--json", help="write the figures there")
     add_arguments(parser)
-    args = parser.parse_args()
-    lib.finish(run(args), args.json)
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except lib.BenchError as e:
-        sys.exit(f"idle.py: {e}")
+    lib.alone(__doc__, own_arguments, run, help="the weft binary; without it nginx only")

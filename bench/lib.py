@@ -17,6 +17,7 @@ import tempfile
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+WEFT = os.path.join(os.path.dirname(HERE), "build", "weft")  # as ./dev build makes it
 NEAR_NS = 200  # a cache line's round trip below this: the two CPUs share a cache
 SERVER_CPU, LOAD_CPU = 0, 1
 given_ports = set()

@@ -10,12 +10,10 @@ service is as usual: ready, and no 503.
 
 usage: limit64.py [--weft build/weft] [--flood-s 20] [--flood-clients 18000]
 """
-import argparse
 import json
 import os
 import re
 import resource
-import signal
 import subprocess
 import sys
 import threading
@@ -229,17 +227,5 @@ def add_arguments(parser):
     parser.add_argument("--flood-clients", type=int, default=18000)
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--weft", default=os.path.join(lib.HERE, "..", "build", "weft"))
-    parser.add_argument("--json", help="write the figures there")
-    add_arguments(parser)
-    args = parser.parse_args()
-    lib.finish(run(args), args.json)
-
-
 if __name__ == "__main__":
-    try:
-        main()
-    except lib.BenchError as e:
-        sys.exit(f"limit64.py: {e}")
+    lib.alone(__doc__, add_arguments, run, default=lib.WEFT)

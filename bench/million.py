@@ -10,12 +10,10 @@ connections when less than 1.5 GiB is available.
 
 usage: million.py [--weft build/weft] [--connections 1000000] [--json FILE]
 """
-import argparse
 import os
 import re
 import resource
 import subprocess
-import sys
 import time
 import urllib.request
 
@@ -254,18 +252,5 @@ def add_arguments(parser):
     parser.add_argument("--workers", default="auto", help="auto: as many as the tables take")
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    default = os.path.join(lib.HERE, "..", "build", "weft")
-    parser.add_argument("--weft", default=os.path.abspath(default))
-    parser.add_argument("--json", help="write the figures there")
-    add_arguments(parser)
-    args = parser.parse_args()
-    lib.finish(run(args), args.json)
-
-
 if __name__ == "__main__":
-    try:
-        main()
-    except lib.BenchError as e:
-        sys.exit(f"million.py: {e}")
+    lib.alone(__doc__, add_arguments, run, default=lib.WEFT)

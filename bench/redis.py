@@ -152,4 +152,4 @@ def add_arguments(parser):
 
 
 if __name__ == "__main__":
-    lib.alone(__doc__, add_arguments, run, default=os.path.join(lib.HERE, "..", "build", "weft"))
+    lib.alone(__doc__, add_arguments, run, default=lib.WEFT)

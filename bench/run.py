@@ -99,8 +99,7 @@ def parse():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("parts", nargs="*", metavar="part",
                         help=f"{', '.join(dict.fromkeys([*PARTS, *MEMORY, *BODIES]))}, route, memory, bodies, all")
-    default = os.path.join(lib.HERE, "..", "build", "weft")
-    parser.add_argument("--weft", default=os.path.abspath(default), help="the weft binary")
+    parser.add_argument("--weft", default=lib.WEFT, help="the weft binary")
     parser.add_argument("--json", help="write all figures there")
     parser.add_argument("--quick", action="store_true", help="a short look, not for the record")
     for part in PARTS.values():

@@ -14,7 +14,6 @@ usage: soak.py MINUTES [--weft build/weft] [--engine auto] [--json FILE]
 """
 import argparse
 import json
-import os
 import sys
 import time
 
@@ -167,7 +166,7 @@ def add_arguments(parser):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("minutes", type=float)
-    parser.add_argument("--weft", default=os.path.join(lib.HERE, "..", "build", "weft"))
+    parser.add_argument("--weft", default=lib.WEFT)
     parser.add_argument("--engine", default="uring")
     parser.add_argument("--json", help="write the figures there")
     args = parser.parse_args()

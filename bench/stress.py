@@ -17,7 +17,6 @@ peak: VmHWM against the plan without the kernel's term, and both with it where a
 
 usage: stress.py [--weft build/weft]
 """
-import argparse
 import contextlib
 import itertools
 import json
@@ -257,16 +256,5 @@ def add_arguments(parser):
     del parser
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--weft", default=os.path.join(lib.HERE, "..", "build", "weft"))
-    parser.add_argument("--json", help="write the figures there")
-    args = parser.parse_args()
-    lib.finish(run(args), args.json)
-
-
 if __name__ == "__main__":
-    try:
-        main()
-    except lib.BenchError as e:
-        sys.exit(f"stress.py: {e}")
+    lib.alone(__doc__, add_arguments, run, default=lib.WEFT)

@@ -14,7 +14,6 @@ usage: subscribers.py [--weft build/weft] [--uring 35000] [--epoll 18000] [--eve
 import json
 import socket
 import statistics
-import sys
 import time
 
 import idle
@@ -136,4 +135,4 @@ def add_arguments(parser):
 
 
 if __name__ == "__main__":
-    sys.exit(lib.alone(__doc__, add_arguments, run, required=True))
+    lib.alone(__doc__, add_arguments, run, required=True)

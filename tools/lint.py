@@ -4,6 +4,7 @@
     ./dev lint [check...]
 Exit 1 when a check fails. `functions` only reports.
 """
+import ast
 import collections
 import concurrent.futures
 import os
@@ -53,8 +54,17 @@ def check_calls():
     return 1 if findings else 0, '\n'.join(findings)
 
 
+def unused_imports(module):
+    """[(line, name)] of what a Python module imports and does not name again."""
+    nodes = list(ast.walk(module))
+    named = {node.id for node in nodes if isinstance(node, ast.Name)}
+    found = [(node.lineno, (name.asname or name.name).split('.')[0]) for node in nodes
+             if isinstance(node, (ast.Import, ast.ImportFrom)) for name in node.names]
+    return [(line, name) for line, name in found if name not in named]
+
+
 def check_scripts():
-    """shell and Python parse"""
+    """shell and Python parse, and Python imports what it uses"""
     code, output = 0, ''
     shell = ['dev', '.ci/run', *tree.files(('.sh',))]
     for path in shell:
@@ -63,7 +73,10 @@ def check_scripts():
         code, output = code | failed, output + text
     for path in tree.files(('.py',)):
         try:
-            compile(tree.read(path), path, 'exec')
+            module = ast.parse(tree.read(path))
+            compile(module, path, 'exec')
+            for line, name in unused_imports(module):
+                code, output = 1, output + '%s:%d: %s is not used\n' % (path, line, name)
         except SyntaxError as error:
             code, output = 1, output + '%s:%s: %s\n' % (path, error.lineno, error.msg)
     return code, output

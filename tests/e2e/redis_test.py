@@ -14,7 +14,6 @@ import unittest
 import weft
 
 MISSING = 'redis-server is not there: apt-get install redis-server'
-HIREDIS = 'libhiredis.so.0.14 is not there: apt-get install libhiredis0.14'
 
 
 class Redis:

@@ -27,7 +27,6 @@ import itertools
 import json
 import mmap
 import os
-import re
 import struct
 import subprocess
 import sys

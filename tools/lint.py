@@ -54,6 +54,20 @@ def check_calls():
     return 1 if findings else 0, '\n'.join(findings)
 
 
+def check_unused():
+    """what a header in src declares is called outside its own module, be it by a test"""
+    words = {path: collections.Counter(re.findall(r'\w+', tree.blank(tree.read(path), strings=True)))
+             for path in tree.files(('.c', '.h', '.def'))}
+    users = collections.Counter(name for counts in words.values() for name in counts)
+    findings = []
+    for path in tree.files(('.h',), 'src'):
+        own = words.get(path[:-2] + '.c', {})
+        for name in re.findall(r'^\w[^;(={}#]*\b(weft_\w+)\(', tree.blank(tree.read(path)), re.M):
+            if words[path][name] == 1 and users[name] == 1 + (name in own):
+                findings.append('%s: %s() is called by nobody else: static, or gone' % (path, name))
+    return 1 if findings else 0, '\n'.join(findings)
+
+
 def unused_imports(module):
     """[(line, name)] of what a Python module imports and does not name again."""
     nodes = list(ast.walk(module))
@@ -105,6 +119,7 @@ CHECKS = {
     'includes': tool('includes.py'),
     'limits': tool('limits.py'),
     'calls': check_calls,
+    'unused': check_unused,
     'scripts': check_scripts,
     'symbols': tool('symbols.py'),
     'stack': tool('stack_usage.py'),

@@ -4,7 +4,6 @@
  * and the lower limit counts.
  */
 #include "app/machine.h"
-#include "mem/cgroup.h"
 #include <sched.h>
 #include <stdio.h>
 #include <sys/resource.h>

@@ -7,7 +7,7 @@
 #ifndef WEFT_APP_MACHINE_H
 #define WEFT_APP_MACHINE_H
 
-#include "base/base.h"
+#include "mem/cgroup.h"
 
 #define WEFT_MACHINE_CPUS_MAX   1024 /* CPUs that are told apart; later ones are not used */
 #define WEFT_MACHINE_PATH_BYTES 512  /* room for a path below the root, its final 0 included */
@@ -16,9 +16,8 @@
 struct weft_machine {
     size_t memory_bytes;       /* physical; 0: unknown */
     size_t cgroup_limit_bytes; /* the lowest on the way up; WEFT_MACHINE_NO_LIMIT */
-    char cgroup_source[2 * WEFT_MACHINE_PATH_BYTES +
-                       64]; /* the file that says so; "" without a limit */
-    uint64_t nofile_soft;   /* RLIMIT_NOFILE as it was found */
+    char cgroup_source[WEFT_CGROUP_SOURCE_BYTES]; /* the file that says so; "" without a limit */
+    uint64_t nofile_soft;                         /* RLIMIT_NOFILE as it was found */
     uint64_t nofile_hard;
     uint32_t cpu_count;                   /* entries of cpus, at least 1 */
     uint16_t cpus[WEFT_MACHINE_CPUS_MAX]; /* the affinity mask at start, ascending */

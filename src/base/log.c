@@ -23,20 +23,9 @@ void weft_log_set_level(enum weft_log_level level)
     atomic_store_explicit(&level_now, (int)level, memory_order_relaxed);
 }
 
-enum weft_log_level weft_log_get_level(void)
+static bool is_off(enum weft_log_level level)
 {
-    return (enum weft_log_level)atomic_load_explicit(&level_now, memory_order_relaxed);
-}
-
-weft_rc weft_log_level_parse(weft_str name, enum weft_log_level *out)
-{
-    for (size_t i = 0; i < WEFT_COUNT_OF(level_names); i++) {
-        if (weft_str_eq(name, weft_str_z(level_names[i]))) {
-            *out = (enum weft_log_level)i;
-            return 0;
-        }
-    }
-    return WEFT_ESYNTAX;
+    return (int)level < atomic_load_explicit(&level_now, memory_order_relaxed);
 }
 
 /* "2026-11-21T04:06:35.123Z warn  " */
@@ -97,7 +86,7 @@ static void log_line(enum weft_log_level level, uint32_t suppressed, const char 
 
 void weft_log(enum weft_log_level level, const char *format, ...)
 {
-    if (level < weft_log_get_level())
+    if (is_off(level))
         return;
     va_list args;
     va_start(args, format);
@@ -129,7 +118,7 @@ bool weft_log_admit(struct weft_log_site *site, uint32_t per_second, uint32_t no
 void weft_log_limited(struct weft_log_site *site, uint32_t per_second, enum weft_log_level level,
                       const char *format, ...)
 {
-    if (level < weft_log_get_level())
+    if (is_off(level))
         return;
     struct timespec now = {0};
     clock_gettime(CLOCK_MONOTONIC, &now);

@@ -41,10 +41,6 @@ void weft_log_set_sink(const struct weft_log_sink *sink);
 
 /** What is logged from now on: `level` and above. WEFT_LOG_INFO at start. */
 void weft_log_set_level(enum weft_log_level level);
-enum weft_log_level weft_log_get_level(void);
-
-/** "debug", "info", "warn", "error", "off". */
-WEFT_CHECK weft_rc weft_log_level_parse(weft_str name, enum weft_log_level *out);
 
 /** One line; format as weft_fmt(). Leaves errno alone. */
 void weft_log(enum weft_log_level level, const char *format, ...) WEFT_PRINTF(2, 3);

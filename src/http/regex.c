@@ -88,11 +88,6 @@ size_t weft_regex_bytes(const struct weft_regex *regex)
     return sizeof(*regex) + weft_leash_used(&regex->leash) + machine_code;
 }
 
-bool weft_regex_is_fast(const struct weft_regex *regex)
-{
-    return regex->fast;
-}
-
 static bool scratch_fill(struct weft_regex_scratch *scratch, pcre2_general_context *memory)
 {
     scratch->context = pcre2_match_context_create(memory);

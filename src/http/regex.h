@@ -41,9 +41,6 @@ void weft_regex_destroy(struct weft_regex *regex);
 /** Bytes that an expression holds, machine code included. */
 size_t weft_regex_bytes(const struct weft_regex *regex);
 
-/** Whether it runs as machine code. */
-bool weft_regex_is_fast(const struct weft_regex *regex);
-
 /** leash as above.
  *  returns  0, WEFT_ENOMEM */
 WEFT_CHECK weft_rc weft_regex_scratch_create(struct weft_leash *leash,

@@ -264,7 +264,7 @@ static void on_awake(void *ctx)
 {
     struct weft_loop *loop = ctx;
     weft_clock_update(&loop->clock);
-    loop->now_ms = loop->clock.now_ns / 1000000;
+    loop->now_ms = weft_clock_ms(&loop->clock);
 }
 
 static void on_accepted(void *ctx, uint32_t listener, int fd)

@@ -229,7 +229,7 @@ weft_rc weft_loop_init(struct weft_loop *loop, struct weft_ledger *ledger,
                                .wake_fd = -1};
     struct builder b = {.loop = loop, .ledger = ledger, .options = options};
     weft_clock_init(&loop->clock, options->clock != NULL ? options->clock : &weft_clock_system);
-    loop->now_ms = loop->clock.now_ns / 1000000;
+    loop->now_ms = weft_clock_ms(&loop->clock);
     weft_wheel_init(&loop->wheel, loop->now_ms, options->timer_precision_ms);
     weft_reclaim_init(&loop->reclaim, options->reclaim_window_ms, loop->clock.now_ns);
     weft_rc rc = build_counters(&b);

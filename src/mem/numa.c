@@ -189,11 +189,6 @@ uint32_t weft_numa_node_of_worker(const struct weft_numa *numa, uint32_t worker)
                                        : 0;
 }
 
-uint32_t weft_numa_node_here(const struct weft_numa *numa)
-{
-    return weft_numa_has_nodes(numa) ? node_of_cpu(numa, numa->ops->cpu_now(numa->context)) : 0;
-}
-
 weft_rc weft_numa_node_of(const struct weft_numa *numa, const void *at, uint32_t *out_node)
 {
     return numa->ops->node_of_page(numa->context, at, out_node);
@@ -225,8 +220,10 @@ weft_rc weft_numa_map(struct weft_numa *numa, struct weft_account *account, size
                       void **out, uint32_t *out_node)
 {
     WEFT_TRY(weft_account_map(account, bytes, out));
-    *out_node = weft_numa_node_here(numa);
-    if (weft_numa_has_nodes(numa))
+    *out_node = 0;
+    if (weft_numa_has_nodes(numa)) {
+        *out_node = node_of_cpu(numa, numa->ops->cpu_now(numa->context));
         bind_to(numa, *out, bytes, *out_node);
+    }
     return 0;
 }

@@ -92,9 +92,6 @@ static inline bool weft_numa_has_nodes(const struct weft_numa *numa)
 /** The node of a worker's core. worker  index below worker_count; else 0 */
 uint32_t weft_numa_node_of_worker(const struct weft_numa *numa, uint32_t worker);
 
-/** The node of the core that calls. */
-uint32_t weft_numa_node_here(const struct weft_numa *numa);
-
 /** The node that a touched page is on. returns  0, -ENOENT (not touched), a negated errno */
 WEFT_CHECK
 weft_rc weft_numa_node_of(const struct weft_numa *numa, const void *at, uint32_t *out_node);

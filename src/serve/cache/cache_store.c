@@ -218,9 +218,14 @@ static void unlink_slot(struct weft_cache_store *store, struct weft_cache_slot *
     weft_cache_store_unref(store, entry);
 }
 
+static weft_str key_of(const struct weft_cache_entry *entry)
+{
+    return (weft_str){entry->bytes, entry->key_bytes};
+}
+
 static void unlink_entry(struct weft_cache_store *store, const struct weft_cache_entry *entry)
 {
-    struct weft_cache_slot *slot = slot_of(store, entry->hash, weft_cache_entry_key(entry));
+    struct weft_cache_slot *slot = slot_of(store, entry->hash, key_of(entry));
     weft_assert(slot != NULL);
     unlink_slot(store, slot);
 }
@@ -429,7 +434,7 @@ weft_rc weft_cache_store_reserve(struct weft_cache_store *store, uint64_t hash, 
 weft_rc weft_cache_store_publish(struct weft_cache_store *store, struct weft_cache_entry *entry,
                                  uint64_t ttl_ms, uint64_t now_ms)
 {
-    weft_str key = weft_cache_entry_key(entry);
+    weft_str key = key_of(entry);
     if (!has_place(store, entry->hash, key, now_ms)) {
         store->refused++;
         return WEFT_EFULL;

@@ -132,11 +132,6 @@ uint32_t weft_cache_store_sweep(struct weft_cache_store *store, uint64_t now_ms,
  *  returns  entries dropped */
 uint32_t weft_cache_store_shrink(struct weft_cache_store *store, uint64_t now_ms, uint32_t count);
 
-static inline weft_str weft_cache_entry_key(const struct weft_cache_entry *entry)
-{
-    return (weft_str){entry->bytes, entry->key_bytes};
-}
-
 static inline char *weft_cache_entry_value(struct weft_cache_entry *entry)
 {
     return entry->bytes + entry->key_bytes;

@@ -185,16 +185,6 @@ static void the_default_sink_is_stderr(void **state)
     assert_string_equal(text + PREFIX_BYTES, "to stderr\n");
 }
 
-static void levels_have_names(void **state)
-{
-    (void)state;
-    enum weft_log_level level = WEFT_LOG_INFO;
-    assert_int_equal(weft_log_level_parse(WEFT_S("error"), &level), 0);
-    assert_int_equal(level, WEFT_LOG_ERROR);
-    assert_int_equal(weft_log_level_parse(WEFT_S("loud"), &level), WEFT_ESYNTAX);
-    assert_int_equal(level, WEFT_LOG_ERROR);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -207,7 +197,6 @@ int main(void)
         cmocka_unit_test_setup(the_next_line_names_how_many_were_not_shown, fresh),
         cmocka_unit_test_setup(threads_share_a_site, fresh),
         cmocka_unit_test_setup(the_default_sink_is_stderr, fresh),
-        cmocka_unit_test_setup(levels_have_names, fresh),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,6 @@
 /* fmt_test.c - our printf against libc's, over every flag, width, precision, length and letter. */
 #include "unit.h"
+#include "random.h"
 #include "base/fmt.h"
 #include <float.h>
 #include <math.h>
@@ -17,14 +18,6 @@
 
 static uint64_t seed = 0x2545f4914f6cdd1du;
 
-static uint64_t next_random(void)
-{
-    seed ^= seed << 13;
-    seed ^= seed >> 7;
-    seed ^= seed << 17;
-    return seed;
-}
-
 /* Same text and same length as libc, and in a smaller room the same beginning and nothing behind.
  */
 #define SAME(format, ...)                                                                          \
@@ -35,7 +28,7 @@ static uint64_t next_random(void)
         ours_[WEFT_MIN(got_, (size_t)ROOM - 1)] = 0;                                               \
         if (got_ != (size_t)len_ || strcmp(ours_, theirs_) != 0)                                   \
             fail_msg("%s: \"%s\" for \"%s\"", format, ours_, theirs_);                             \
-        size_t room_ = next_random() % 8;                                                          \
+        size_t room_ = next_random(&seed) % 8;                                                     \
         memset(ours_, '#', sizeof(ours_));                                                         \
         assert_int_equal(weft_fmt(ours_, room_, format, __VA_ARGS__), len_);                       \
         assert_memory_equal(ours_, theirs_, WEFT_MIN(room_, (size_t)len_));                        \
@@ -48,7 +41,7 @@ static void random_spec(char *format, const char *lengths_and_letter)
     size_t at = 0;
     format[at++] = '<';
     format[at++] = '%';
-    uint64_t bits = next_random();
+    uint64_t bits = next_random(&seed);
     for (size_t i = 0; i < 5; i++)
         if (bits >> i & 1)
             format[at++] = "-0+ #"[i];
@@ -61,7 +54,7 @@ static void random_spec(char *format, const char *lengths_and_letter)
 
 static uint64_t random_value(void)
 {
-    return next_random() >> (next_random() % 64);
+    return next_random(&seed) >> (next_random(&seed) % 64);
 }
 
 static void integers_as_libc(void **state)

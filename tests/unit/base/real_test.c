@@ -1,5 +1,6 @@
 /* real_test.c - doubles to text: known texts, and random bits that must read back. */
 #include "unit.h"
+#include "random.h"
 #include "base/real.h"
 #include "base/str.h"
 #include <float.h>
@@ -94,9 +95,7 @@ static void random_bits_read_back(void **state)
     uint64_t seed = 0x9e3779b97f4a7c15u;
     size_t longer = 0;
     for (int i = 0; i < 60000; i++) {
-        seed ^= seed << 13;
-        seed ^= seed >> 7;
-        seed ^= seed << 17;
+        (void)next_random(&seed);
         double value;
         memcpy(&value, &seed, sizeof(value));
         if (isfinite(value))
@@ -195,9 +194,7 @@ static void halfway_texts_read_as_strtod_does(void **state)
     uint64_t seed = 88172645463325252u;
     static char text[2048];
     for (int i = 0; i < 500; i++) {
-        seed ^= seed << 13;
-        seed ^= seed >> 7;
-        seed ^= seed << 17;
+        (void)next_random(&seed);
         uint64_t bits = i % 4 == 0 ? seed & 0xfffffffffffffu : seed & 0x7fffffffffffffffu;
         double low = from_bits(bits);
         if (!isfinite(low) || !isfinite(from_bits(bits + 1)))
@@ -219,9 +216,7 @@ static void random_texts_read_as_strtod_does(void **state)
     uint64_t seed = 0x2545f4914f6cdd1du;
     for (int i = 0; i < 60000; i++) {
         char text[80];
-        seed ^= seed << 13;
-        seed ^= seed >> 7;
-        seed ^= seed << 17;
+        (void)next_random(&seed);
         int digits = 1 + (int)(seed % 25);
         int e = (int)(seed >> 32) % (i % 2 ? 30 : 340);
         snprintf(text, sizeof(text), "%.*e", digits, from_bits(seed & 0x7fefffffffffffffu));

@@ -1,5 +1,6 @@
 /* timer_test.c - the wheel against a plain list, under a fake time. */
 #include "unit.h"
+#include "random.h"
 #include "io/timer.h"
 
 #define DAY_MS    UINT64_C(86400000)
@@ -7,14 +8,6 @@
 #define ALL_STEPS UINT32_MAX
 
 static uint64_t seed = 0x853c49e6748fea9bu;
-
-static uint64_t next_random(void)
-{
-    seed ^= seed << 13;
-    seed ^= seed >> 7;
-    seed ^= seed << 17;
-    return seed;
-}
 
 /* A timer and what the model knows of it. */
 struct probe {
@@ -49,19 +42,19 @@ static void arm(struct probe *probe, uint64_t at_ms, uint64_t floor_tick)
 /* Mostly near, sometimes past, sometimes on an edge between levels, sometimes a month away. */
 static uint64_t random_time(void)
 {
-    switch (next_random() % 8) {
+    switch (next_random(&seed) % 8) {
     case 0:
-        return now_ms - WEFT_MIN(now_ms, next_random() % 100);
+        return now_ms - WEFT_MIN(now_ms, next_random(&seed) % 100);
     case 1:
-        return now_ms + next_random() % (30 * DAY_MS);
+        return now_ms + next_random(&seed) % (30 * DAY_MS);
     case 2: {
-        uint64_t edge = UINT64_C(1) << (6 * (1 + next_random() % 5));
-        return (now_ms | (edge - 1)) + next_random() % 3;
+        uint64_t edge = UINT64_C(1) << (6 * (1 + next_random(&seed) % 5));
+        return (now_ms | (edge - 1)) + next_random(&seed) % 3;
     }
     case 3:
         return now_ms;
     default:
-        return now_ms + next_random() % (UINT64_C(1) << next_random() % 20);
+        return now_ms + next_random(&seed) % (UINT64_C(1) << next_random(&seed) % 20);
     }
 }
 
@@ -78,8 +71,8 @@ static void on_fire(struct weft_timer *timer)
     if (!callbacks_act)
         return;
     uint64_t next_tick = (now_ms - wheel.base_ms) / wheel.precision_ms + 1;
-    struct probe *other = &probes[next_random() % TIMERS];
-    switch (next_random() % 4) {
+    struct probe *other = &probes[next_random(&seed) % TIMERS];
+    switch (next_random(&seed) % 4) {
     case 0:
         arm(probe, random_time(), next_tick);
         break;
@@ -135,9 +128,9 @@ static void random_walk(uint64_t start_ms, uint32_t precision_ms, uint32_t steps
     start(start_ms, precision_ms);
     callbacks_act = true;
     for (int turn = 0; turn < 4000; turn++) {
-        for (uint64_t i = next_random() % 4; i > 0; i--) {
-            struct probe *probe = &probes[next_random() % TIMERS];
-            if (next_random() % 3 == 0) {
+        for (uint64_t i = next_random(&seed) % 4; i > 0; i--) {
+            struct probe *probe = &probes[next_random(&seed) % TIMERS];
+            if (next_random(&seed) % 3 == 0) {
                 weft_timer_disarm(&wheel, &probe->timer);
                 weft_timer_disarm(&wheel, &probe->timer); /* twice is once */
                 probe->armed = false;
@@ -147,10 +140,10 @@ static void random_walk(uint64_t start_ms, uint32_t precision_ms, uint32_t steps
         }
         check_model(false);
         uint64_t next_ms = weft_wheel_next_ms(&wheel);
-        if (next_random() % 4 == 0 && next_ms != UINT64_MAX)
+        if (next_random(&seed) % 4 == 0 && next_ms != UINT64_MAX)
             now_ms = WEFT_MAX(now_ms, next_ms); /* as the loop sleeps */
         else
-            now_ms += next_random() % (UINT64_C(1) << next_random() % 24);
+            now_ms += next_random(&seed) % (UINT64_C(1) << next_random(&seed) % 24);
         uint32_t calls = 0;
         while (weft_wheel_advance(&wheel, now_ms, steps_max))
             assert_true(++calls < 20 * TIMERS);
@@ -239,7 +232,7 @@ static void a_jump_fires_in_order(void **state)
     (void)state;
     start(50, 1);
     for (size_t i = 0; i < TIMERS; i++)
-        arm(&probes[i], now_ms + next_random() % (30 * DAY_MS), 0);
+        arm(&probes[i], now_ms + next_random(&seed) % (30 * DAY_MS), 0);
     now_ms += 30 * DAY_MS;
     last_fired_ms = 0;
     uint64_t before_ms = 0;

@@ -1,6 +1,7 @@
 /* history_test.c - what routes needed, quantiles of it, and what is made of them.
  * shows MC-15, GB-04 */
 #include "unit.h"
+#include "random.h"
 #include "mem/history.h"
 
 #include <math.h>
@@ -32,16 +33,9 @@ static int stop(void **state)
     return balanced ? 0 : -1;
 }
 
-static uint64_t random64(void) /* xorshift: the same on every run */
-{
-    seed ^= seed << 13;
-    seed ^= seed >> 7;
-    return seed ^= seed << 17;
-}
-
 static double uniform(void)
 {
-    return ((double)(random64() >> 11) + 0.5) / 9007199254740992.0;
+    return ((double)(next_random(&seed) >> 11) + 0.5) / 9007199254740992.0;
 }
 
 /* A log-normal number of bytes, the usual shape of such things. */

@@ -316,6 +316,21 @@ static void rig_close(void)
     weft_ledger_fini(&rig.ledger);
 }
 
+/* Each test's, where it wants nothing else. */
+static inline int open_rig(void **state)
+{
+    (void)state;
+    rig_open((struct rig_options){0});
+    return 0;
+}
+
+static inline int close_rig(void **state)
+{
+    (void)state;
+    rig_close();
+    return 0;
+}
+
 /* ---- clients ---- */
 
 static inline int client_open(void)

@@ -3,24 +3,10 @@
 
 static char large[300000], got[300000]; /* many times what a small send buffer holds */
 
-static int open_rig(void **state)
-{
-    (void)state;
-    rig_open((struct rig_options){0});
-    return 0;
-}
-
 static int open_narrow_rig(void **state)
 {
     (void)state;
     rig_open((struct rig_options){.send_bytes = 8192});
-    return 0;
-}
-
-static int close_rig(void **state)
-{
-    (void)state;
-    rig_close();
     return 0;
 }
 

@@ -4,20 +4,6 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 
-static int open_rig(void **state)
-{
-    (void)state;
-    rig_open((struct rig_options){0});
-    return 0;
-}
-
-static int close_rig(void **state)
-{
-    (void)state;
-    rig_close();
-    return 0;
-}
-
 /* ---- addresses ---- */
 
 static void addresses_are_numbers(void **state)

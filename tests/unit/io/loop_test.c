@@ -3,20 +3,6 @@
 #include "echo.h"
 #include <pthread.h>
 
-static int open_rig(void **state)
-{
-    (void)state;
-    rig_open((struct rig_options){0});
-    return 0;
-}
-
-static int close_rig(void **state)
-{
-    (void)state;
-    rig_close();
-    return 0;
-}
-
 /* ---- watches and wakes ---- */
 
 struct told {

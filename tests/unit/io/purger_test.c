@@ -22,7 +22,7 @@ static weft_rc slow(void)
     return 0;
 }
 
-static int open_rig(void **state)
+static int open_purging(void **state)
 {
     (void)state;
     worker = pthread_self();
@@ -35,7 +35,7 @@ static int open_rig(void **state)
     return 0;
 }
 
-static int close_rig(void **state)
+static int close_purging(void **state)
 {
     (void)state;
     weft_offload_destroy(pool);
@@ -144,7 +144,7 @@ static void a_full_pool_is_asked_again(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-#define PURGER_TEST(name) cmocka_unit_test_setup_teardown(name, open_rig, close_rig)
+#define PURGER_TEST(name) cmocka_unit_test_setup_teardown(name, open_purging, close_purging)
         PURGER_TEST(no_step_is_held_while_malloc_gives_back),
         PURGER_TEST(asked_while_one_runs_another_follows),
         PURGER_TEST(a_full_pool_is_asked_again),

@@ -7,19 +7,12 @@
 
 static struct weft_limits limits;
 
-static int open_rig(void **state)
+static int open_reclaiming(void **state)
 {
     (void)state;
     atomic_store(&limits.relief, WEFT_RELIEF_NONE);
     rig_open((struct rig_options){
         .fake_clock = true, .reclaim_window_ms = WINDOW_MS, .process_limits = &limits});
-    return 0;
-}
-
-static int close_rig(void **state)
-{
-    (void)state;
-    rig_close();
     return 0;
 }
 
@@ -157,7 +150,7 @@ static void every_step_is_counted_by_its_length(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-#define RECLAIM_TEST(name) cmocka_unit_test_setup_teardown(name, open_rig, close_rig)
+#define RECLAIM_TEST(name) cmocka_unit_test_setup_teardown(name, open_reclaiming, close_rig)
         RECLAIM_TEST(a_peak_is_gone_two_windows_later),
         RECLAIM_TEST(what_a_load_uses_stays),
         RECLAIM_TEST(under_pressure_all_that_is_free_goes_at_once),

@@ -108,8 +108,6 @@ static int close_chain(void **state)
     return 0;
 }
 
-#define GET(path) "GET " path " HTTP/1.1\r\nHost: a\r\n\r\n"
-
 static void ask(const char *request)
 {
     wire_open();

@@ -165,6 +165,14 @@ static weft_rc empty(weft_req *rq)
     return weft_status(rq, 204);
 }
 
+/* Opens the seam for routes of which these are some. */
+static inline void open_demo(const struct weft_protocol *protocol, const struct seam_route *routes,
+                             size_t count, size_t waiting)
+{
+    deferred = released = given = 0;
+    seam_open(protocol, routes, count, waiting);
+}
+
 #define DEMO_ROUTES                                                                                \
     {"GET", "/", hello}, {"GET", "/user/{id:u64}", user}, {"POST", "/body", body_length},          \
         {"POST", "/echo", echo, UINT64_MAX}, {"GET", "/nap", nap}, {"GET", "/stream", stream},     \

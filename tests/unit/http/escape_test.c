@@ -51,7 +51,6 @@ static int open_seam(void **state)
     kept = (weft_str){0};
     seam_open(&weft_h1, routes, WEFT_COUNT_OF(routes), 8);
     assert_int_equal(weft_objects_open(&notes, &seam.ledger, 1), 0);
-    wire_open();
     return 0;
 }
 
@@ -63,7 +62,7 @@ static int close_seam(void **state)
     return 0;
 }
 
-#define GET(path) "GET " path " HTTP/1.1\r\nHost: a\r\nX-Name: somebody\r\n\r\n"
+#define ASK(path) "GET " path " HTTP/1.1\r\nHost: a\r\nX-Name: somebody\r\n\r\n"
 
 #ifdef WEFT_CHECKED
 #define FOUND 1
@@ -74,17 +73,17 @@ static int close_seam(void **state)
 static void a_slice_of_the_head(void **state)
 {
     (void)state;
-    feed_text(GET("/header"));
+    feed_text(ASK("/header"));
     assert_int_equal(counted(WEFT_COUNTER_ESCAPES), FOUND);
     kept = (weft_str){0};
-    feed_text(GET("/header"));
+    feed_text(ASK("/header"));
     assert_int_equal(counted(WEFT_COUNTER_ESCAPES), 2 * FOUND); /* told once, counted each time */
 }
 
 static void a_slice_of_the_arena(void **state)
 {
     (void)state;
-    feed_text(GET("/copy"));
+    feed_text(ASK("/copy"));
     assert_int_equal(counted(WEFT_COUNTER_ESCAPES), FOUND);
 #ifdef WEFT_CHECKED
     assert_memory_not_equal(kept.ptr, "somebody", 8); /* and it is overwritten */
@@ -94,7 +93,7 @@ static void a_slice_of_the_arena(void **state)
 static void a_slice_in_an_object_of_a_pool(void **state)
 {
     (void)state;
-    feed_text(GET("/pool"));
+    feed_text(ASK("/pool"));
     assert_int_equal(counted(WEFT_COUNTER_ESCAPES), FOUND);
     assert_int_equal(weft_object_put(notes, noted), 0);
 }
@@ -103,7 +102,7 @@ static void what_stays_in_its_request_is_no_escape(void **state)
 {
     (void)state;
     for (int i = 0; i < 10; i++)
-        feed_text(GET("/good"));
+        feed_text(ASK("/good"));
     assert_nothing_is_held();
     assert_int_equal(counted(WEFT_COUNTER_ESCAPES), 0);
 }

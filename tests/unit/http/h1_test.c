@@ -155,9 +155,7 @@ static const struct seam_route routes[] = {
 static int open_h1(void **state)
 {
     (void)state;
-    deferred = released = given = 0;
-    seam_open(&weft_h1, routes, WEFT_COUNT_OF(routes), 8);
-    wire_open();
+    open_demo(&weft_h1, routes, WEFT_COUNT_OF(routes), 8);
     return 0;
 }
 
@@ -170,9 +168,6 @@ static int close_h1(void **state)
     seam_close();
     return 0;
 }
-
-#define GET(path)  "GET " path " HTTP/1.1\r\nHost: a\r\n\r\n"
-#define POST(path) "POST " path " HTTP/1.1\r\nHost: a\r\n"
 
 static void ask(const char *request)
 {

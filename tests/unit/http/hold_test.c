@@ -46,18 +46,8 @@ static int open_seam(void **state)
 {
     (void)state;
     seam_open(&weft_h1, routes, WEFT_COUNT_OF(routes), 8);
-    wire_open();
     return 0;
 }
-
-static int close_seam(void **state)
-{
-    (void)state;
-    seam_close();
-    return 0;
-}
-
-#define GET(path) "GET " path " HTTP/1.1\r\nHost: a\r\n\r\n"
 
 #ifdef WEFT_CHECKED
 #define TOLD 1
@@ -88,8 +78,8 @@ static void a_wait_begins_it_anew(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(one_that_holds_the_loop_is_told_of, open_seam, close_seam),
-        cmocka_unit_test_setup_teardown(a_wait_begins_it_anew, open_seam, close_seam),
+        cmocka_unit_test_setup_teardown(one_that_holds_the_loop_is_told_of, open_seam, seam_end),
+        cmocka_unit_test_setup_teardown(a_wait_begins_it_anew, open_seam, seam_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

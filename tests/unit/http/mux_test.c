@@ -41,16 +41,7 @@ static const struct seam_route routes[] = {
 static int open_mux(void **state)
 {
     (void)state;
-    deferred = released = given = 0;
-    seam_open(&mux_protocol, routes, WEFT_COUNT_OF(routes), MUX_STREAMS);
-    wire_open();
-    return 0;
-}
-
-static int close_mux(void **state)
-{
-    (void)state;
-    seam_close();
+    open_demo(&mux_protocol, routes, WEFT_COUNT_OF(routes), MUX_STREAMS);
     return 0;
 }
 
@@ -237,7 +228,7 @@ static void a_lost_connection_cancels_them_all(void **state) /* shows FD-12 */
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-#define MUX_TEST(name) cmocka_unit_test_setup_teardown(name, open_mux, close_mux)
+#define MUX_TEST(name) cmocka_unit_test_setup_teardown(name, open_mux, seam_end)
         MUX_TEST(the_same_handlers_answer),
         MUX_TEST(middleware_runs_and_its_slots_are_the_requests_own),
         MUX_TEST(a_quick_one_overtakes_a_sleeping_one),

@@ -276,6 +276,10 @@ static void feed(const char *bytes, size_t len)
     settle();
 }
 
+/* Heads for feed_text(): a whole one, and the beginning of one. */
+#define GET(path)  "GET " path " HTTP/1.1\r\nHost: a\r\n\r\n"
+#define POST(path) "POST " path " HTTP/1.1\r\nHost: a\r\n"
+
 static inline void feed_text(const char *text)
 {
     feed(text, strlen(text));
@@ -381,6 +385,7 @@ static void add_route(const struct seam_route *from, struct weft_route *to)
                      0);
 }
 
+/* With a connection, as wire_open() makes it. */
 static void seam_open(const struct weft_protocol *protocol, const struct seam_route *routes,
                       size_t count, size_t waiting)
 {
@@ -419,6 +424,7 @@ static void seam_open(const struct weft_protocol *protocol, const struct seam_ro
                                    .upload_fd = -1};
     assert_int_equal(weft_service_init(&seam.service, &seam.site, &seam.loop), 0);
     seam.loop.owner = &seam.service;
+    wire_open();
 }
 
 static void seam_close(void)
@@ -428,5 +434,13 @@ static void seam_close(void)
     weft_loop_fini(&seam.loop);
     assert_int_equal(seam.ledger.reserved, 0);
     weft_ledger_fini(&seam.ledger);
+}
+
+/* The teardown of a test that has nothing else to give back. */
+static inline int seam_end(void **state)
+{
+    (void)state;
+    seam_close();
+    return 0;
 }
 #endif

@@ -1,7 +1,7 @@
 /* seam_test.c - HTTP/1 over a transport in memory: the same requests, cut at every place, delayed,
  * broken off and left alone at every step, give the same answers and leave nothing behind.
  */
-#include "demo_routes.h"
+#include "stream_routes.h"
 #include "base/fmt.h"
 #include "http/h1.h"
 #include <stdlib.h>
@@ -34,168 +34,18 @@ static weft_rc headers(weft_req *rq)
     return WEFT_ENOMEM;
 }
 
-static weft_rc pieces(weft_req *rq)
-{
-    char text[3000];
-    memset(text, 'P', sizeof(text));
-    int fd = memfd_create("seam", MFD_CLOEXEC);
-    assert_int_equal(write(fd, text, sizeof(text)), sizeof(text));
-    weft_rc rc = weft_write(rq, WEFT_S("before "));
-    if (rc == 0)
-        rc = weft_write_file(rq, fd, 1000, 2000);
-    if (rc == 0)
-        rc = weft_printf(rq, " %s ", "between");
-    if (rc == 0)
-        rc = weft_write_file(rq, fd, 0, 0);
-    if (rc == 0)
-        rc = weft_write_file(rq, fd, 2999, 1);
-    close(fd);
-    return rc;
-}
-
-#define PIECES_BYTES 2017
-
-/* Bytes and pieces of a file in one stream: of a length that was told, or chunked. */
-static weft_rc pieces_sized(weft_req *rq)
-{
-    WEFT_TRY(weft_begin_sized(rq, 200, WEFT_S("text/plain"), PIECES_BYTES));
-    WEFT_TRY(pieces(rq));
-    assert_int_equal(weft_write(rq, WEFT_S("!")), WEFT_ELIMIT);
-    assert_int_equal(weft_printf(rq, "!"), WEFT_ELIMIT);
-    assert_int_equal(weft_write_file(rq, 0, 0, 1), WEFT_ELIMIT);
-    return weft_end(rq);
-}
-
-static weft_rc pieces_chunked(weft_req *rq)
-{
-    assert_int_equal(weft_write_file(rq, 0, 0, 1), WEFT_ESTATE);
-    WEFT_TRY(weft_begin(rq, 200, WEFT_S("text/plain")));
-    return pieces(rq);
-}
-
-static weft_rc too_short(weft_req *rq)
-{
-    WEFT_TRY(weft_begin_sized(rq, 200, WEFT_S("text/plain"), PIECES_BYTES + 1));
-    return pieces(rq);
-}
-
-/* Lines, pulled: in between there are none for a while. */
-struct lines {
-    int at, count;
-    bool pauses, asked;
-};
-
-static weft_rc next_line(void *arg, char *to, size_t room, size_t *out_len)
-{
-    struct lines *lines = arg;
-    assert_int_equal(*out_len, 0);
-    if (lines->at == lines->count)
-        return lines->count == 601 ? WEFT_EEOF : 0;
-    if (lines->pauses && lines->at % 200 == 199 && !lines->asked) {
-        lines->asked = true;
-        return WEFT_EAGAIN;
-    }
-    lines->asked = false;
-    char line[32];
-    size_t len = weft_fmt(line, sizeof(line), "Line %04d\n", lines->at++);
-    *out_len = WEFT_MIN(len, room);
-    memcpy(to, line, *out_len);
-    return 0;
-}
-
-static void lines_over(void *arg)
-{
-    (void)arg;
-    released++;
-}
-
-#define LINE_BYTES        10
-#define CHUNK_FRAME_BYTES 8
-static const weft_source_ops line_source = WEFT_SOURCE(.pull = next_line, .close = lines_over);
-
-static weft_rc source_of(weft_req *rq, int count, uint64_t len)
-{
-    struct lines *lines = weft_alloc(rq, sizeof(*lines));
-    if (lines == NULL)
-        return WEFT_ENOMEM;
-    *lines = (struct lines){.count = count, .pauses = weft_query(rq).len > 0};
-    given++;
-    return weft_source(rq, 200, WEFT_S("text/plain"), len, &line_source, lines);
-}
-
-static weft_rc source(weft_req *rq)
-{
-    return source_of(rq, weft_query(rq).len > 0 ? 6000 : 350, WEFT_UNSIZED);
-}
-
-static weft_rc source_sized(weft_req *rq)
-{
-    return source_of(rq, 500, 350 * LINE_BYTES);
-}
-
-static weft_rc source_short(weft_req *rq)
-{
-    return source_of(rq, 300, 301 * LINE_BYTES);
-}
-
-static weft_rc source_fails(weft_req *rq)
-{
-    return source_of(rq, 601, WEFT_UNSIZED);
-}
-
-static weft_rc nothing_yet(void *arg, char *to, size_t room, size_t *out_len)
-{
-    (void)arg, (void)to, (void)room, (void)out_len;
-    return WEFT_EAGAIN;
-}
-
-static const weft_source_ops silent_source = WEFT_SOURCE(.pull = nothing_yet, .close = lines_over);
-
-static weft_rc source_silent(weft_req *rq)
-{
-    given++;
-    return weft_source(rq, 200, WEFT_S("text/plain"), WEFT_UNSIZED, &silent_source, NULL);
-}
-
-static weft_rc source_twice(weft_req *rq)
-{
-    WEFT_TRY(weft_text(rq, 200, WEFT_S("first")));
-    assert_int_equal(source_of(rq, 300, 0), WEFT_ESTATE);
-    return 0;
-}
-
 static const struct seam_route routes[] = {DEMO_ROUTES,
-                                           {"GET", "/source", source},
-                                           {"GET", "/source-sized", source_sized},
-                                           {"GET", "/source-short", source_short},
-                                           {"GET", "/source-fails", source_fails},
-                                           {"GET", "/source-silent", source_silent},
-                                           {"GET", "/source-twice", source_twice},
+                                           STREAM_ROUTES,
                                            {"GET", "/hurry-large", large, 0, 5},
                                            {"GET", "/charge", charge},
-                                           {"GET", "/headers", headers},
-                                           {"GET", "/pieces", pieces_sized},
-                                           {"GET", "/pieces-chunked", pieces_chunked},
-                                           {"GET", "/too-short", too_short}};
+                                           {"GET", "/headers", headers}};
 
 static int open_seam(void **state)
 {
     (void)state;
-    deferred = released = given = 0;
-    seam_open(&weft_h1, routes, WEFT_COUNT_OF(routes), 8);
-    wire_open();
+    open_demo(&weft_h1, routes, WEFT_COUNT_OF(routes), 8);
     return 0;
 }
-
-static int close_seam(void **state)
-{
-    (void)state;
-    seam_close();
-    return 0;
-}
-
-#define GET(path)  "GET " path " HTTP/1.1\r\nHost: a\r\n\r\n"
-#define POST(path) "POST " path " HTTP/1.1\r\nHost: a\r\n"
 
 /* What clients send: alone, pipelined, good and bad. */
 static const char *const scripts[] = {
@@ -729,125 +579,10 @@ static void draining_says_close(void **state)
     assert_nothing_is_held();
 }
 
-static void a_file_is_a_piece_of_a_stream(void **state)
-{
-    (void)state;
-    feed_text(GET("/pieces-chunked"));
-    assert_true(output_has("Transfer-Encoding: chunked\r\n"));
-    assert_true(output_has("0007\r\nbefore \r\n7d0\r\nPPP"));
-    assert_true(output_has("PPP\r\n0009\r\n between \r\n1\r\nP\r\n0\r\n\r\n"));
-    assert_nothing_is_held();
-}
-
-/* shows SF-10: while its client takes nothing it is not asked; and then holds one block. */
-static void a_source_holds_no_stack_and_no_buffer(void **state)
-{
-    (void)state;
-    seam.wire.sends = WIRE_STUCK;
-    feed_text(GET("/source?pauses"));
-    assert_non_null(seam.wire.conn);
-    seam.wire.sends = WIRE_LATER;
-    assert_true(wire_complete()); /* the head */
-    assert_int_equal(seam.loop.tasks.waiting, 0);
-    assert_int_equal(weft_pool_used(&seam.loop.blocks), 1);
-    assert_int_equal(weft_pool_used(&seam.loop.bufs.pool), 0);
-    size_t before = seam.wire.out_len;
-    assert_true(wire_complete());
-    assert_int_equal(seam.wire.out_len - before, 199 * LINE_BYTES + CHUNK_FRAME_BYTES);
-    assert_int_equal(weft_pool_used(&seam.loop.blocks), 0); /* there is nothing to send */
-    hang_up((weft_rc)-ECONNRESET);
-    assert_int_equal(released, 1);
-    assert_nothing_is_held();
-}
-
-static void a_source_is_asked_again_later(void **state)
-{
-    (void)state;
-    feed_text(GET("/source?pauses"));
-    assert_true(output_has("Line 0198\n"));
-    assert_false(output_has("Line 0199\n"));
-    assert_int_equal(weft_pool_used(&seam.loop.blocks), 0);
-    assert_int_equal(weft_pool_used(&seam.loop.bufs.pool), 0);
-    pass_ms(9);
-    assert_false(output_has("Line 0199\n"));
-    pass_ms(1);
-    assert_true(output_has("Line 0398\n"));
-    feed_text(GET("/")); /* it may be sent, and waits */
-    for (int i = 0; i < 30; i++)
-        pass_ms(10);
-    assert_true(output_has("Line 5999\n\r\n0\r\n\r\nHTTP/1.1 200 OK\r\n"));
-    assert_true(output_has("Hello, World!"));
-    assert_int_equal(released, 1);
-    assert_nothing_is_held();
-}
-
-/* Its client has closed, which alone says only that it will send no more. */
-static void a_silent_source_does_not_wait_for_nobody(void **state)
-{
-    (void)state;
-    uint64_t write_ms = seam.site.limits.write_ms;
-    feed_text(GET("/source-silent"));
-    for (uint64_t ms = 0; ms < 2 * write_ms; ms += 1000)
-        pass_ms(1000);
-    assert_non_null(seam.wire.conn); /* it is there, and waits */
-    hang_up(0);
-    pass_ms(10);
-    assert_int_equal(released, 1);
-    assert_true(seam.wire.closed);
-    wire_open();
-    feed_text(GET("/source-silent"));
-    hang_up(0);
-    pass_ms(write_ms - 1);
-    assert_non_null(seam.wire.conn); /* something may still come, and be read */
-    pass_ms(10);
-    assert_int_equal(released, 2);
-    assert_nothing_is_held();
-}
-
-static void a_source_that_fails_is_broken_off(void **state)
-{
-    (void)state;
-    feed_text(GET("/source-fails"));
-    assert_true(output_has("Line 0200\n"));
-    assert_false(output_has("\r\n0\r\n"));
-    assert_true(seam.wire.closed);
-    wire_open();
-    feed_text(GET("/source-short"));
-    assert_true(output_has("Content-Length: 3010\r\n"));
-    assert_true(seam.wire.closed);
-    assert_int_equal(counted(WEFT_COUNTER_STREAMS_BROKEN), 2);
-    assert_int_equal(released, 2);
-    assert_nothing_is_held();
-}
-
-static void a_stream_may_have_a_length(void **state)
-{
-    (void)state;
-    feed_text("GET /pieces HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
-    assert_true(output_has("Content-Length: 2017\r\n"));
-    assert_true(output_has("\r\n\r\nbefore PPP"));
-    assert_true(output_has("PPP between P"));
-    assert_false(output_has("chunked"));
-    assert_false(seam.wire.closed);
-    assert_nothing_is_held();
-}
-
-/* The client counts on what was announced: it must be able to tell. */
-static void a_stream_that_ends_early_is_broken_off(void **state)
-{
-    (void)state;
-    feed_text(GET("/too-short") GET("/"));
-    assert_true(output_has("Content-Length: 2018\r\n"));
-    assert_true(seam.wire.closed);
-    assert_int_equal(output_count("HTTP/1.1 "), 1);
-    assert_int_equal(counted(WEFT_COUNTER_STREAMS_BROKEN), 1);
-    assert_nothing_is_held();
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-#define SEAM_TEST(name) cmocka_unit_test_setup_teardown(name, open_seam, close_seam)
+#define SEAM_TEST(name) cmocka_unit_test_setup_teardown(name, open_seam, seam_end)
         SEAM_TEST(every_split_gives_the_same_answers),
         SEAM_TEST(two_cuts_give_the_same_answers),
         SEAM_TEST(byte_by_byte_gives_the_same_answers),
@@ -871,13 +606,6 @@ int main(void)
         SEAM_TEST(what_a_handler_mallocs_comes_out_of_its_cap),
         SEAM_TEST(with_no_block_left_the_connection_ends),
         SEAM_TEST(draining_says_close),
-        SEAM_TEST(a_file_is_a_piece_of_a_stream),
-        SEAM_TEST(a_stream_may_have_a_length),
-        SEAM_TEST(a_source_holds_no_stack_and_no_buffer),
-        SEAM_TEST(a_source_is_asked_again_later),
-        SEAM_TEST(a_silent_source_does_not_wait_for_nobody),
-        SEAM_TEST(a_source_that_fails_is_broken_off),
-        SEAM_TEST(a_stream_that_ends_early_is_broken_off),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -225,7 +225,6 @@ static int open_all(void **state)
     fill_ms = MS_OF_FILL;
     ttl_says_ms = 1;
     seam_open(&mux_protocol, routes, WEFT_COUNT_OF(routes), MUX_STREAMS);
-    wire_open();
     open_caches(*state != NULL);
     return 0;
 }

@@ -39,7 +39,6 @@ static int open_all(void **state)
     weft_upstream_init(&upstream, "test", 1, 4);
     assert_int_equal(weft_upstream_open(&upstream), 0);
     order[0] = 0;
-    wire_open();
     return 0;
 }
 

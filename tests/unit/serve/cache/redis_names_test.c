@@ -52,7 +52,6 @@ static int open_all(void **state)
     sem_init(&go_on, 0, 0);
     atomic_store(&asked, 0);
     atomic_store(&resolver_rc, 0);
-    wire_open();
     pass_ms(0);
     return 0;
 }

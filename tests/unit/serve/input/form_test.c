@@ -128,7 +128,6 @@ static int open_worker(void **state)
     (void)state;
     seam_open(&weft_h1, routes, WEFT_COUNT_OF(routes), 4);
     seam_routes[0].body_length = true;
-    wire_open();
     return 0;
 }
 

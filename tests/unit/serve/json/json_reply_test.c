@@ -191,7 +191,6 @@ static int open_worker(void **state)
 {
     (void)state;
     seam_open(&weft_h1, routes, WEFT_COUNT_OF(routes), 4);
-    wire_open();
     return 0;
 }
 

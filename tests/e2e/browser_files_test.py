@@ -1,7 +1,7 @@
 """A browser shows a static mount (page, style, script, picture, listing), and resumes a download that
 was cut off: Range and If-Range as a client of others' making sends them."""
 # phases: e2e
-# seconds: 90
+# seconds: 180
 # shows DM-05
 import hashlib
 import os

@@ -4,12 +4,17 @@ socket, no library). In Debian: chromium, which packages.txt lists under [test].
     with Chromium(folder) as browser:
         page = browser.open('http://127.0.0.1:1234/')
         page.wait('document.title == "x"')
+
+One at a time on a machine: it has eight processes, and of several on two cores each waits half a minute for
+its turn.
 """
+import fcntl
 import json
 import os
 import select
 import shutil
 import subprocess
+import tempfile
 import time
 import unittest
 
@@ -33,7 +38,7 @@ class Page:
             raise AssertionError(found['exceptionDetails'])
         return found['result'].get('value')
 
-    def wait(self, expression, seconds=20):
+    def wait(self, expression, seconds=40):
         if not weft.wait_until(lambda: self.value(expression), seconds * weft.SLOWER, 0.05):
             raise AssertionError('%s: never; the page is %s' % (
                 expression, self.value('document.documentElement.outerHTML')[:2000]))
@@ -45,6 +50,8 @@ class Chromium:
         self.events, self.number, self.rest = [], 0, b''
 
     def __enter__(self):
+        self.turn = open(os.path.join(tempfile.gettempdir(), 'weft-chromium.%d' % os.getuid()), 'wb')
+        fcntl.flock(self.turn, fcntl.LOCK_EX)  # until it is closed, or this process ends
         ours, theirs = os.pipe(), os.pipe()  # commands to it, what it says
         profile = os.path.join(self.folder, 'profile')
         command = [PATH, '--headless', '--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage',
@@ -73,6 +80,7 @@ class Chromium:
             self.process.wait()
         os.close(self.to)
         os.close(self.come)
+        self.turn.close()
 
     def send(self, method, session, params):
         self.number += 1
@@ -99,7 +107,7 @@ class Chromium:
     def call(self, method, session=None, **params):
         number = self.send(method, session, params)
         while True:
-            found = self.message(30 * weft.SLOWER)
+            found = self.message(60 * weft.SLOWER)
             if found is None:
                 raise AssertionError('chromium does not answer %s' % method)
             if found.get('id') != number:

@@ -1,6 +1,6 @@
 """Content codings: what curl, a browser and Python's zlib make of them; what is coded and what is not, what
 heads say, and that coders are bounded in number and memory."""
-# seconds: 90
+# seconds: 180
 import gzip
 import json
 import os

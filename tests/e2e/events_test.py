@@ -1,7 +1,7 @@
 """Server-sent events: one event to all who listen, on all workers; who comes back gets what it missed;
 who is slow, goes or never reads is nobody's trouble; a subscriber costs a few dozen bytes."""
 # phases: e2e asan tsan
-# seconds: 90
+# seconds: 180
 # shows SF-10, SF-11
 import re
 import resource

@@ -1,6 +1,6 @@
 """Forms: urlencoded, multipart, uploads that are kept and uploads that break off; signed cookies; and
 for each status that says no, its counter."""
-# seconds: 90
+# seconds: 180
 import json
 import os
 import shutil

@@ -337,7 +337,7 @@ class Memory(unittest.TestCase):
 
     def test_the_plan_of_either_program(self):
         """`weft plan` is the demo's, `weft plan serve` that of a file server."""
-        flags = ('--engine', weft.ENGINE, '--workers', '2', '--memory-limit', '100M', '--static=/=%s' % HERE)
+        flags = ('--engine', weft.ENGINE, '--workers', '2', '--memory-limit', '1G', '--static=/=%s' % HERE)
         for command, words in (('demo', ['plan']), ('serve', ['plan', 'serve'])):
             with self.subTest(command):
                 code, out, err = weft.run(*words, *flags)

@@ -51,16 +51,21 @@ static void stopping_more_than_once_is_stopping(void **state)
     weft_app_free(app);
 }
 
+static struct weft_machine machine_of(uint32_t cpu_count)
+{
+    return (struct weft_machine){.memory_bytes = (size_t)4 << 30,
+                                 .cgroup_limit_bytes = WEFT_MACHINE_NO_LIMIT,
+                                 .nofile_soft = 1024,
+                                 .nofile_hard = 1024,
+                                 .cpu_count = cpu_count};
+}
+
 /* Its loop hears signals and waits for the workers, with or without somebody to answer. */
 static void the_admin_loop_is_always_in_the_plan(void **state)
 {
     (void)state;
     weft_app *app = make_app();
-    struct weft_machine machine = {.memory_bytes = (size_t)4 << 30,
-                                   .cgroup_limit_bytes = WEFT_MACHINE_NO_LIMIT,
-                                   .nofile_soft = 1024,
-                                   .nofile_hard = 1024,
-                                   .cpu_count = 1};
+    struct weft_machine machine = machine_of(1);
     struct weft_config_errors errors = {0};
     struct weft_plan_app needs;
     struct weft_plan with, without;
@@ -264,11 +269,7 @@ static void the_least_limit_serves_the_largest_route(void **state)
 {
     (void)state;
     weft_app *app = make_app();
-    struct weft_machine machine = {.memory_bytes = (size_t)4 << 30,
-                                   .cgroup_limit_bytes = WEFT_MACHINE_NO_LIMIT,
-                                   .nofile_soft = 1024,
-                                   .nofile_hard = 1024,
-                                   .cpu_count = 3};
+    struct weft_machine machine = machine_of(3);
     struct weft_plan_app needs;
     struct weft_plan plan;
     weft_config_defaults(&app->config);

@@ -181,21 +181,21 @@ class Start(unittest.TestCase):
             self.walk((weft.BIN, 'demo'), 4 * STRIDE, *Bodies(folder).flags, '--memory-history-path', history)
 
     def test_expressions_are_compiled(self):
-        """PCRE2 allocates through the leash."""
-        sites = self.walk((PROGRAM, 'serve'), 2 * STRIDE)
-        self.assertIn('leash', sites)
+        """PCRE2 allocates through the leash: few points, which a sample may pass by."""
+        self.walk((PROGRAM, 'serve'), 2 * STRIDE)
+        self.walk((PROGRAM, 'serve'), 1, only='leash')
 
-    def walk(self, program, stride, *flags):
+    def walk(self, program, stride, *flags, only=''):
         bad, sites, refused = [], {}, 0
         with tempfile.TemporaryDirectory(prefix='weft-rehearsal.') as folder:
             control = Control(folder)
             self.addCleanup(control.close)
-            control.set(0)
+            control.set(0, only=only)
             first = Run(control, folder, program, flags)
             self.assertEqual((first.wrong(), first.code, first.answer), (None, 0, 200), first.text)
             points = control.passed
             for at in range(1, points + 1, stride):
-                control.set(at)
+                control.set(at, only=only)
                 run = Run(control, folder, program, flags)
                 site = control.last if control.failed else '(not reached)'
                 sites[site] = sites.get(site, 0) + 1
@@ -206,9 +206,8 @@ class Start(unittest.TestCase):
         print('%s, start to exit: %d points, %d of them failed, %d starts refused, by site %s' % (
             os.path.basename(program[0]), points, sum(sites.values()), refused, sites))
         self.assertEqual(bad, [], '\n'.join(bad))
-        self.assertGreater(points, 100)
+        self.assertGreater(points, 0 if only else 100)
         self.assertGreater(refused, 0)
-        return sites
 
 
 # ---- one exchange at a time ----

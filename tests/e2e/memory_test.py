@@ -154,30 +154,29 @@ class Sides(unittest.TestCase):
 
     def test_bytes_in_the_kernel(self):
         """Bytes that the server does not read yet are seen in the kernel, on a sample of connections."""
-        with server() as one:
-            self.assertTrue(one.all_closed())
-            conns = [one.conn() for _ in range(10)]
-            for conn in conns:
-                conn.send(weft.request('/seen/x?ms=3000'))
-            self.assertTrue(weft.wait_until(lambda: one.metrics()['tasks_waiting'] == 10))
-            before = one.memory()['kernel']
-            self.assertEqual(before['connections'], 11)  # and the one that asks
-            self.assertEqual(before['sampled'], 11)
-            self.assertEqual(before['objects_estimate'], 11 * 4096)
-            for conn in conns:
-                conn.sock.setblocking(False)
-                try:
-                    for _ in range(100):
-                        conn.sock.send(b'x' * 65536)
-                except BlockingIOError:
-                    pass
-            more = 10 * 20000  # the kernel opens a receive window little by little
-            self.assertTrue(weft.wait_until(
-                lambda: one.memory()['kernel']['queued_estimate'] > before['queued_estimate'] + more))
-            self.assertGreater(one.memory()['kernel']['system_tcp'], more)
-            for conn in conns:
-                conn.reset()
-            self.assertTrue(one.all_closed())  # io_uring hears of it when the handlers are done
+        one = server('--timeouts-drain-ms', '50')
+        self.addCleanup(one.kill)
+        self.assertTrue(one.all_closed())
+        conns = [one.conn() for _ in range(10)]
+        for conn in conns:
+            conn.send(weft.request('/seen/x?ms=60000'))
+        self.assertTrue(weft.wait_until(lambda: one.metrics()['tasks_waiting'] == 10))
+        before = one.memory()['kernel']
+        self.assertEqual(before['connections'], 11)  # and the one that asks
+        self.assertEqual(before['sampled'], 11)
+        self.assertEqual(before['objects_estimate'], 11 * 4096)
+        for conn in conns:
+            conn.sock.setblocking(False)
+            try:
+                for _ in range(100):
+                    conn.sock.send(b'x' * 65536)
+            except BlockingIOError:
+                pass
+        more = 10 * 20000  # the kernel opens a receive window little by little
+        self.assertTrue(weft.wait_until(
+            lambda: one.memory()['kernel']['queued_estimate'] > before['queued_estimate'] + more))
+        self.assertGreater(one.memory()['kernel']['system_tcp'], more)
+        one.stop(3)  # which does not wait for the handlers
 
 
 def top(one, by, n=300):

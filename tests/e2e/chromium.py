@@ -24,6 +24,10 @@ PATH = shutil.which('chromium') or shutil.which('chromium-browser')
 needed = unittest.skipUnless(PATH, 'chromium is not there: apt-get install chromium')
 
 
+class Navigated(AssertionError):
+    """The page that was asked has gone: another one is coming."""
+
+
 class Page:
     def __init__(self, browser, session):
         self.browser, self.session = browser, session
@@ -39,7 +43,13 @@ class Page:
         return found['result'].get('value')
 
     def wait(self, expression, seconds=40):
-        if not weft.wait_until(lambda: self.value(expression), seconds * weft.SLOWER, 0.05):
+        """Until it is true, on this page or the one that is coming."""
+        def true():
+            try:
+                return self.value(expression)
+            except Navigated:
+                return False
+        if not weft.wait_until(true, seconds * weft.SLOWER, 0.05):
             raise AssertionError('%s: never; the page is %s' % (
                 expression, self.value('document.documentElement.outerHTML')[:2000]))
 
@@ -113,7 +123,9 @@ class Chromium:
             if found.get('id') != number:
                 self.events.append(found)
             elif 'error' in found:
-                raise AssertionError('%s: %s' % (method, found['error']))
+                why = found['error'].get('message', '')
+                gone = 'target navigated' in why or 'execution context' in why.lower()
+                raise (Navigated if gone else AssertionError)('%s: %s' % (method, found['error']))
             else:
                 return found['result']
 

@@ -188,11 +188,12 @@ weft_rc weft_mounts_open(weft_app *app, int root_fd)
     for (uint32_t i = 0; i < app->mount_count; i++) {
         struct weft_mount *mount = &app->mounts[i].mount;
         mount->root_fd = root_fd;
-        if (mount->directory.len == 0 && root_fd < 0 && mount->url.len == 1) /* all of it is 404 */
-            weft_log_warn("static %.*s: there is no directory to serve (--static, --root)",
-                          (int)mount->url.len, mount->url.ptr);
-        if (mount->directory.len == 0)
+        if (mount->directory.len == 0) {
+            if (root_fd < 0 && mount->url.len == 1) /* all of it is 404 */
+                weft_log_warn("static %.*s: there is no directory to serve (--static, --root)",
+                              (int)mount->url.len, mount->url.ptr);
             continue;
+        }
         mount->root_fd = open(mount->directory.ptr, O_PATH | O_DIRECTORY | O_CLOEXEC);
         if (mount->root_fd >= 0)
             continue;

@@ -274,12 +274,13 @@ void *weft_objects_take(weft_objects *objects, weft_handle *out_handle)
 {
     uint32_t first = 0;
     struct part *part = own_part(objects, &first);
-    if (objects->store == NULL) /* else it would look full */
-        WEFT_LOG_LIMITED(1, WEFT_LOG_ERROR,
-                         "objects %s: of no application that runs (weft_app_objects)",
-                         objects->name_z);
-    if (part == NULL)
+    if (part == NULL) {
+        if (objects->store == NULL) /* else it would look full */
+            WEFT_LOG_LIMITED(1, WEFT_LOG_ERROR,
+                             "objects %s: of no application that runs (weft_app_objects)",
+                             objects->name_z);
         return NULL;
+    }
     void *object = NULL;
     lock(objects, objects->store);
     uint32_t index = weft_pool_take(&part->pool);

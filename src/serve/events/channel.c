@@ -1,6 +1,7 @@
 /* channel.c - see weft/channel.h and serve/events/channel.h: the ring, and publishing into it. */
 #include "serve/events/channel.h"
 #include "base/fmt.h"
+#include "base/mutex.h"
 #include "serve/events/sse.h"
 #include <sched.h>
 #include <stdlib.h>
@@ -191,10 +192,10 @@ static uint64_t find(const struct weft_channel_store *store, uint64_t next, weft
 
 uint64_t weft_channel_find(struct weft_channel_store *store, weft_str id)
 {
-    weft_channel_lock(store);
+    weft_mutex_lock(&store->lock);
     uint64_t next = atomic_load_explicit(&store->next, memory_order_relaxed);
     uint64_t found = id.len == 0 ? next : find(store, next, id);
-    weft_channel_unlock(store);
+    weft_mutex_unlock(&store->lock);
     return found;
 }
 
@@ -264,12 +265,12 @@ static weft_rc publish(struct weft_channel_store *store, const weft_event *event
     if (store == NULL)
         return WEFT_ESTATE;
     WEFT_TRY(weft_sse_check(event));
-    weft_channel_lock(store);
+    weft_mutex_lock(&store->lock);
     weft_rc rc = put(store, event);
     for (uint32_t i = 0; rc == 0 && i < store->part_count; i++)
         if (listens(&store->parts[i]))
             weft_channel_wake(&store->parts[i]);
-    weft_channel_unlock(store);
+    weft_mutex_unlock(&store->lock);
     return rc;
 }
 

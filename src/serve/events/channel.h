@@ -16,7 +16,6 @@
 
 #include <pthread.h>
 #include <weft/channel.h>
-#include "base/mutex.h"
 #include "io/loop.h"
 
 #define WEFT_CHANNEL_EVENTS_MAX 4096
@@ -102,15 +101,5 @@ void weft_channel_wake(struct weft_channel_part *part);
 /** subscribers.c: a part's post, and a connection's holder. */
 void weft_subscribers_post(struct weft_post *post);
 extern const struct weft_holder weft_subscribers_holder;
-
-static inline void weft_channel_lock(struct weft_channel_store *store)
-{
-    weft_mutex_lock(&store->lock);
-}
-
-static inline void weft_channel_unlock(struct weft_channel_store *store)
-{
-    weft_mutex_unlock(&store->lock);
-}
 
 #endif

@@ -6,6 +6,7 @@
  * writable, and is in step again when it has caught up; the others do not wait for it.
  */
 #include "serve/events/channel.h"
+#include "base/mutex.h"
 #include "http/message.h"
 #include "http/service.h"
 #include <errno.h>
@@ -96,9 +97,9 @@ static void leave(struct weft_loop *loop, struct weft_subscriber *s)
     if (part->cursor == index)
         part->cursor = s->next;
     unlink_from(loop, s);
-    weft_channel_lock(part->store);
+    weft_mutex_lock(&part->store->lock);
     uint32_t left = atomic_fetch_sub_explicit(&part->count, 1, memory_order_relaxed) - 1;
-    weft_channel_unlock(part->store);
+    weft_mutex_unlock(&part->store->lock);
     if (left == 0)
         weft_timer_disarm(&loop->wheel, &part->beat);
     weft_pool_put(&loop->held, index);
@@ -155,12 +156,12 @@ static ssize_t send_past(struct weft_loop *loop, struct weft_subscriber *s)
     struct weft_channel_store *store = s->part->store;
     bool chunked = (s->flags & CHUNKED) != 0;
     ssize_t n = -ESTALE;
-    weft_channel_lock(store);
+    weft_mutex_lock(&store->lock);
     if (s->at >= store->first) {
         n = send_bytes(loop, s, weft_channel_bytes_of(store, s->at, chunked));
         weft_engine_submit(&loop->engine);
     }
-    weft_channel_unlock(store);
+    weft_mutex_unlock(&store->lock);
     return n;
 }
 
@@ -173,9 +174,9 @@ static bool overtaken(struct weft_loop *loop, struct weft_subscriber *s)
         leave(loop, s);
         return false;
     }
-    weft_channel_lock(store);
+    weft_mutex_lock(&store->lock);
     s->at = store->first;
-    weft_channel_unlock(store);
+    weft_mutex_unlock(&store->lock);
     return true;
 }
 
@@ -342,14 +343,14 @@ static void sub_start(struct weft_loop *loop, uint32_t held, uint32_t slot, bool
     s->since_ds = now_ds(loop);
     s->flags = chunked ? CHUNKED : 0;
     link_first(loop, s, held);
-    weft_channel_lock(store);
+    weft_mutex_lock(&store->lock);
     part->loop = loop;
     s->at = WEFT_MAX(s->at, store->first);
     if (atomic_fetch_add_explicit(&part->count, 1, memory_order_relaxed) == 0) {
         part->pass = WEFT_CHANNEL_AT_REST; /* nobody was listening: it begins where this one does */
         atomic_store_explicit(&part->turn, s->at, memory_order_release);
     }
-    weft_channel_unlock(store);
+    weft_mutex_unlock(&store->lock);
     if (!weft_timer_armed(&part->beat)) {
         part->beat = (struct weft_timer){.fire = beat};
         weft_timer_arm(&loop->wheel, &part->beat, loop->now_ms + store->heartbeat_ms);
